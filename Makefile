@@ -1,0 +1,113 @@
+# Two targets are all the set-up a fresh machine needs: `make demo` and `make test`.
+#
+#   PYTHON=python3.12     another interpreter (3.11 or newer)
+#   PIP_ARGS="..."        extra arguments for pip, such as the index of PyTorch's CPU builds
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+SHELL := /bin/bash
+
+PYTHON ?= python3
+PIP_ARGS ?=
+VENV := .venv
+BIN := $(CURDIR)/$(VENV)/bin
+EXTRAS := cpu,train,bench,dev
+SYSTEM_PACKAGES := g++ cmake python3-dev python3-venv libsimdjson-dev
+SOURCES := $(shell find src engine kernels export bench cpp -type f \( -name '*.py' -o -name '*.cpp' -o -name '*.hpp' -o -name 'py.typed' \))
+CPP_SOURCES := $(wildcard cpp/*.cpp cpp/*.hpp)
+
+.PHONY: help
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | column -t -s "$$(printf '\t')"
+
+.PHONY: demo
+demo: install  ## generate traffic, train, export, score a 1,000,000-row file, evaluate
+	@"$(BIN)/python" -m netsieve.bench.demo --folder demo
+
+.PHONY: test
+test: lint types pytest  ## ruff, mypy and pytest: what CI runs
+
+.PHONY: lint
+lint: $(VENV)/.dependencies
+	"$(BIN)/ruff" check .
+	"$(BIN)/ruff" format --check .
+
+# The installed package is checked, from outside the repository, so that folders here cannot shadow it.
+.PHONY: types
+types: install
+	@mkdir -p build/types
+	cd build/types && "$(BIN)/mypy" --config-file ../../pyproject.toml -p netsieve
+
+.PHONY: pytest
+pytest: install
+	"$(BIN)/pytest" -m "not slow"
+
+.PHONY: test-slow
+test-slow: install  ## the suites of more than ten seconds each: memory bounds, long streams
+	"$(BIN)/pytest" -m slow
+
+.PHONY: results
+results: install  ## detection quality on the real data sets; writes docs/results.md
+	"$(BIN)/python" -m netsieve.bench.results
+
+.PHONY: bench
+bench: install  ## measure this machine; writes benchmarks/*.json (half an hour on a quiet machine)
+	mkdir -p benchmarks
+	"$(BIN)/python" -m netsieve.bench.pipelines --rows 1000000 --rounds 5 --json benchmarks/pipelines-1M.json
+	"$(BIN)/python" -m netsieve.bench.pipelines --rows 10000000 --rounds 3 --without student --json benchmarks/pipelines-10M.json
+	"$(BIN)/python" -m netsieve.bench.stages --json benchmarks/stages.json
+	"$(BIN)/python" -m netsieve.bench.memory --json benchmarks/memory.json
+	"$(BIN)/python" -m netsieve.bench.scoring --threads 1 --json benchmarks/scoring-1-thread.json
+	"$(BIN)/python" -m netsieve.bench.scoring --threads 2 --json benchmarks/scoring-2-threads.json
+	"$(BIN)/python" -m netsieve.bench.startup --json benchmarks/startup.json
+
+.PHONY: bench-suites
+bench-suites: install  ## the same parts as pytest-benchmark suites, for comparing two revisions
+	"$(BIN)/pytest" bench/suites --benchmark-enable --benchmark-only --benchmark-json build/benchmark-suites.json
+
+.PHONY: performance
+performance: install  ## turn benchmarks/*.json into docs/performance.md
+	"$(BIN)/python" -m netsieve.bench.performance
+
+.PHONY: format
+format: $(VENV)/.dependencies  ## ruff and clang-format in place
+	"$(BIN)/ruff" check --fix .
+	"$(BIN)/ruff" format .
+	"$(BIN)/clang-format" -i $(CPP_SOURCES)
+
+.PHONY: install
+install: $(VENV)/.package  ## the virtual environment with netsieve and everything the targets need
+
+$(VENV)/.package: $(VENV)/.dependencies CMakeLists.txt README.md $(SOURCES)
+	"$(BIN)/pip" install --quiet --no-deps --no-build-isolation --force-reinstall $(PIP_ARGS) .
+	@touch $@
+
+# The dependencies are installed from the metadata alone, so that a changed source line reinstalls no package.
+$(VENV)/.dependencies: pyproject.toml constraints.txt | system-packages
+	"$(PYTHON)" -m venv $(VENV)
+	"$(BIN)/python" .ci/requirements.py $(EXTRAS) > $(VENV)/requirements.txt
+	"$(BIN)/pip" install --quiet --constraint constraints.txt --requirement $(VENV)/requirements.txt $(PIP_ARGS)
+	@touch $@
+
+.PHONY: system-packages
+system-packages:
+	@if command -v dpkg-query > /dev/null; then \
+	  missing=""; \
+	  for package in $(SYSTEM_PACKAGES); do \
+	    dpkg-query --show --showformat='$${Status}' $$package 2> /dev/null | grep -q 'ok installed' || missing="$$missing $$package"; \
+	  done; \
+	  if [ -n "$$missing" ]; then \
+	    if [ "$$(id -u)" = 0 ]; then \
+	      apt-get update --quiet && DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends $$missing; \
+	    else \
+	      echo "netsieve needs these packages:$$missing. Install them with"; \
+	      echo "    sudo apt-get install$$missing"; \
+	      exit 1; \
+	    fi; \
+	  fi; \
+	else \
+	  echo "Not a Debian system: a C++20 compiler, cmake, Python headers and simdjson are expected to be here."; \
+	fi
+
+.PHONY: clean
+clean:  ## remove what the targets made
+	rm -rf $(VENV) build demo

@@ -1,0 +1,1 @@
+"""Benchmarks, peers, data generators and result tables."""

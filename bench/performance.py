@@ -1,0 +1,154 @@
+"""The page of measurements: ``python -m netsieve.bench.performance`` writes docs/performance.md.
+
+It puts together what the other benchmark modules wrote to benchmarks/*.json, so that no figure on the page is
+typed by hand, and holds them against the project's aims.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any, Final
+
+from netsieve.bench.measurement import read_measurements, timing_line
+from netsieve.bench.memory import LARGEST_GROWTH, MEMORY_AIM_BYTES, memory_table
+from netsieve.bench.pipelines import EXPERT, OURS, STUDENT, pipelines_table
+from netsieve.bench.scoring import scoring_table
+from netsieve.bench.stages import stages_table
+from netsieve.bench.startup import SCORE, startup_table
+
+Measurements = dict[str, list[dict[str, Any]]]
+
+STUDENT_AIM: Final = 20.0
+EXPERT_AIMS: Final = {1_000_000: 1.3, 10_000_000: 1.7}
+RECORD_AIM_SECONDS: Final = 60e-6
+STARTUP_AIM_SECONDS: Final = 1.0
+
+HEADER: Final = """\
+# Performance
+
+Every figure here was measured by a module of `netsieve.bench` and written to `benchmarks/`; this page is made
+from those files by `python -m netsieve.bench.performance`. Contenders take turns within one run, so that a machine
+whose speed drifts treats them alike: **compare ratios**, which are medians of the rounds, with the least and the
+most in brackets, rather than absolute times of different tables. Peak memory is what the kernel counted for the
+whole process.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """One aim: what, how much, what was reached, and whether that is enough."""
+
+    what: str
+    aim: str
+    reached: str
+    met: bool
+
+
+def aims(measurements: Measurements) -> Iterator[Aim]:
+    """Yield each aim that the measurements speak to."""
+    for result in measurements.get("pipelines", []):
+        rows = result["rows"]
+        at = f"{rows:,} rows of CSV, {result['threads']} threads"
+        for peer, least in ((STUDENT, STUDENT_AIM), (EXPERT, EXPERT_AIMS.get(rows))):
+            times = result["ratios"].get(f"{peer} / {OURS}")
+            if times and least:
+                reached = median(times)
+                yield Aim(
+                    f"faster than the {peer}'s pipeline, {at}", f"{least:g}x", f"{reached:.2f}x", reached >= least
+                )
+        if OURS in result["cases"]:
+            peak = result["cases"][OURS]["peak_rss_bytes"]
+            met = peak < MEMORY_AIM_BYTES
+            yield Aim(f"peak memory, {at}", f"{MEMORY_AIM_BYTES / 1e6:.0f} MB", f"{peak / 1e6:.0f} MB", met)
+    for result in measurements.get("memory", []):
+        for name, measured in result["formats"].items():
+            sizes = " to ".join(f"{run['rows']:,}" for run in measured["runs"])
+            growth = measured["growth"]
+            yield Aim(
+                f"growth of the peak memory, {name}, {sizes} rows",
+                f"{LARGEST_GROWTH - 1:.0%}",
+                f"{growth - 1:+.0%}",
+                growth <= LARGEST_GROWTH,
+            )
+    for result in measurements.get("scoring", []):
+        for width, records in result["records"].items():
+            seconds = median(next(iter(records.values()))["median_seconds"])
+            met = seconds < RECORD_AIM_SECONDS
+            yield Aim(
+                f"one record, {width} features, median",
+                f"{RECORD_AIM_SECONDS * 1e6:.0f} µs",
+                f"{seconds * 1e6:.0f} µs",
+                met,
+            )
+    for result in measurements.get("startup", []):
+        seconds = median(result["wall_seconds"][SCORE])
+        yield Aim(
+            "`netsieve score` of 1,000 rows",
+            f"{STARTUP_AIM_SECONDS:.1f} s",
+            f"{seconds:.2f} s",
+            seconds < STARTUP_AIM_SECONDS,
+        )
+
+
+def performance_page(measurements: Measurements) -> str:
+    """Return the page as Markdown."""
+    parts = [HEADER, "## Aims\n", "| | aim | reached | |", "| --- | --- | --- | --- |"]
+    parts += [f"| {a.what} | {a.aim} | {a.reached} | {'met' if a.met else '**not met**'} |" for a in aims(measurements)]
+    sections = {
+        "pipelines": ("Whole pipelines", pipelines_table),
+        "stages": ("Where the time goes", stages_table),
+        "memory": ("Memory", memory_table),
+        "scoring": ("Scoring in memory", scoring_table),
+        "startup": ("Start-up", startup_table),
+    }
+    for name, (title, table) in sections.items():
+        for i, result in enumerate(measurements.get(name, [])):
+            parts += ["", f"## {title}\n"] if i == 0 else [""]
+            parts += [f"`benchmarks/{result['file']}`: {timing_line(result)}.\n", table(result)]
+            if name == "pipelines":
+                parts += ["", _agreement_line(result)]
+    parts += ["", "## Versions\n", *_version_lines(measurements)]
+    return "\n".join(parts) + "\n"
+
+
+def _agreement_line(result: dict[str, Any]) -> str:
+    agreements = [case["agreement"] for case in result["cases"].values()]
+    worst = max(agreement["largest_difference"] for agreement in agreements)
+    ranks = min(agreement["rank_correlation"] for agreement in agreements)
+    return (
+        f"All contenders ran the same network: their scores differ by at most {worst:.0e} of the score plus the "
+        f"median score, with a rank correlation of at least {ranks:.6f}."
+    )
+
+
+def _version_lines(measurements: Measurements) -> list[str]:
+    files: dict[str, list[str]] = {}
+    for result in (result for results in measurements.values() for result in results):
+        line = ", ".join(f"{package} {number}" for package, number in result["machine"]["versions"].items())
+        files.setdefault(line, []).append(f"`{result['file']}`")
+    return [f"{', '.join(names)}: {line}." for line, names in files.items()]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Write the page, as the command line asks."""
+    parser = argparse.ArgumentParser(
+        prog="python -m netsieve.bench.performance", description=(__doc__ or "").split("\n")[0]
+    )
+    parser.add_argument("--measurements", type=Path, default=Path("benchmarks"), help="folder (default: %(default)s)")
+    parser.add_argument("--page", type=Path, default=Path("docs/performance.md"), help="file (default: %(default)s)")
+    options = parser.parse_args(arguments)
+    measurements = read_measurements(options.measurements)
+    if not measurements:
+        parser.exit(
+            1, f"{parser.prog}: no measurements in {options.measurements}; run the benchmarks with --json first\n"
+        )
+    options.page.parent.mkdir(parents=True, exist_ok=True)
+    options.page.write_text(performance_page(measurements), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

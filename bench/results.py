@@ -1,0 +1,110 @@
+"""The page of detection quality: ``python -m netsieve.bench.results`` measures and writes docs/results.md.
+
+What was measured is kept in benchmarks/quality.json and benchmarks/ablation.json; the page is made from these
+files, so that no figure on it is typed by hand.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from netsieve.bench.ablation import compare_variants
+from netsieve.bench.datasets import BY_FILE_SETS, SETS, load_set
+from netsieve.bench.machine import describe_machine
+from netsieve.bench.measurement import read_measurements, write_measurement
+from netsieve.bench.quality import measure_set
+from netsieve.bench.results_page import results_page
+
+SEEDS: Final = (0, 1, 2)
+ABLATION_SEEDS: Final = (0, 1)
+QUICK_ROWS: Final = 5_000
+QUALITY_FILE: Final = "quality.json"
+ABLATION_FILE: Final = "ablation.json"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure what is asked for and write the page."""
+    parser = argparse.ArgumentParser(prog="python -m netsieve.bench.results", description=__doc__)
+    parser.add_argument("--data", type=Path, help="folder of the real data sets (default: $NETSIEVE_DATA)")
+    parser.add_argument("--sets", nargs="+", choices=tuple(SETS), default=tuple(SETS), metavar="SET")
+    parser.add_argument("--seeds", nargs="+", type=int, metavar="N", help="seeds of split and training")
+    parser.add_argument("--quick", action="store_true", help=f"one seed, at most {QUICK_ROWS:,} records a set")
+    parser.add_argument("--ablation", action="store_true", help="compare variants of the recipe instead")
+    parser.add_argument("--page-only", action="store_true", help="only write the page from earlier measurements")
+    parser.add_argument("--measurements", type=Path, default=Path("benchmarks"), help="default: %(default)s")
+    parser.add_argument("--page", type=Path, default=Path("docs/results.md"), help="default: %(default)s")
+    options = parser.parse_args(arguments)
+    if not options.page_only:
+        root = options.data or _default_data()
+        if root is None or not (root / "README.md").is_file():
+            print("netsieve: error: no real data found; name its folder with --data or NETSIEVE_DATA", file=sys.stderr)
+            return 1
+        if options.ablation:
+            seeds = options.seeds or ABLATION_SEEDS
+            sets = [name for name in options.sets if name not in BY_FILE_SETS]
+            _measure("ablation", options.measurements / ABLATION_FILE, sets, seeds, root, compare_variants)
+        else:
+            seeds = options.seeds or (SEEDS[:1] if options.quick else SEEDS)
+            largest = QUICK_ROWS if options.quick else None
+            _measure(
+                "quality",
+                options.measurements / QUALITY_FILE,
+                options.sets,
+                seeds,
+                root,
+                lambda labelled, seed: measure_set(labelled, seed, largest=largest),
+                largest_rows=largest,
+            )
+    options.page.parent.mkdir(parents=True, exist_ok=True)
+    options.page.write_text(results_page(read_measurements(options.measurements)), encoding="utf-8")
+    print(f"{options.page} written")
+    return 0
+
+
+def _default_data() -> Path | None:
+    named = os.environ.get("NETSIEVE_DATA")
+    return Path(named) if named else Path("../shared/data")
+
+
+def _measure(  # noqa: PLR0917
+    benchmark: str,
+    path: Path,
+    sets: Sequence[str],
+    seeds: Sequence[int],
+    root: Path,
+    measure: Callable[..., Any],
+    **settings: Any,
+) -> None:
+    """Measure every set with every seed, and write the measurement after each so that nothing is lost."""
+    runs: dict[str, list[Any]] = {}
+    files: dict[str, str] = {}
+    started = time.perf_counter()
+    for name in sets:
+        labelled = load_set(name, root)
+        files[name] = labelled.file
+        for seed in seeds:
+            set_started = time.perf_counter()
+            runs.setdefault(name, []).append(measure(labelled, seed))
+            print(f"{name}, seed {seed}: {time.perf_counter() - set_started:.1f} s", file=sys.stderr, flush=True)
+        result = {
+            "benchmark": benchmark,
+            "machine": describe_machine(),
+            "measured": datetime.now(UTC).isoformat(timespec="seconds"),
+            "seeds": list(seeds),
+            "seconds": time.perf_counter() - started,
+            "files": files,
+            "runs": runs,
+            **settings,
+        }
+        write_measurement(path, result)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

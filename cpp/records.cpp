@@ -1,0 +1,194 @@
+#include "records.hpp"
+
+#include <nanobind/ndarray.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+#include "simd.hpp"
+
+namespace nb = nanobind;
+
+namespace netsieve {
+
+namespace {
+
+constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
+
+// Longest look beyond the byte that decides about a record: a closing quote needs the "\r\n" after it.
+constexpr std::size_t lookahead = 2;
+
+std::size_t find_byte(const std::uint8_t* text, std::size_t from, std::size_t size, std::uint8_t byte) {
+    const void* hit = from < size ? std::memchr(text + from, byte, size - from) : nullptr;
+    return hit ? static_cast<std::size_t>(static_cast<const std::uint8_t*>(hit) - text) : not_found;
+}
+
+std::size_t without_carriage_return(const std::uint8_t* text, std::size_t start, std::size_t end) {
+    return end > start && text[end - 1] == '\r' ? end - 1 : end;
+}
+
+RecordSpan incomplete_record(std::size_t start) { return {start, start, RecordKind::incomplete}; }
+
+// The first line of a record that cannot be taken as a whole. One that is not overlong by itself has wrong quotes:
+// nothing else goes on over a line's end.
+RecordSpan first_line(const std::uint8_t* text, std::size_t start, std::size_t size, const Dialect& dialect,
+                      bool final) {
+    const std::size_t newline = find_byte(text, start, size, '\n');
+    const std::size_t end = newline == not_found ? size : newline;
+    const bool overlong = end - start > dialect.max_record;
+    if (newline == not_found && !final) {
+        if (end - start > dialect.max_record + lookahead) return {size, not_found, RecordKind::overlong};
+        return incomplete_record(start);
+    }
+    return {without_carriage_return(text, start, end), newline == not_found ? size : newline + 1,
+            overlong ? RecordKind::overlong : RecordKind::misquoted};
+}
+
+}  // namespace
+
+bool is_header(const std::uint8_t* text, std::size_t start, std::size_t end, std::string_view header) {
+    if (header.empty()) return false;
+    // files that were joined end to end bring their byte order marks along
+    if (end - start == header.size() + byte_order_mark.size() &&
+        std::memcmp(text + start, byte_order_mark.data(), byte_order_mark.size()) == 0)
+        start += byte_order_mark.size();
+    return end - start == header.size() && std::memcmp(text + start, header.data(), header.size()) == 0;
+}
+
+RecordSpan walk_record(const std::uint8_t* text, std::size_t start, std::size_t size, const Dialect& dialect,
+                       bool final) {
+    const auto fail = [&]() { return first_line(text, start, size, dialect, final); };
+    const auto ran_out = [&]() {
+        return final || size - start > dialect.max_record + lookahead ? fail() : incomplete_record(start);
+    };
+    const auto complete = [&](std::size_t end, std::size_t next) -> RecordSpan {
+        if (end == start) return {end, next, RecordKind::blank};
+        return {end, next, is_header(text, start, end, dialect.header) ? RecordKind::header : RecordKind::record};
+    };
+    const auto complete_at_the_end = [&]() -> RecordSpan {
+        if (!final || size - start > dialect.max_record) return ran_out();
+        return complete(without_carriage_return(text, start, size), size);
+    };
+    std::size_t at = start;
+    for (;;) {  // one field each time
+        if (at >= size) return complete_at_the_end();
+        if (text[at] != quote_byte) {
+            at = find_field_end(text, at, size, dialect.delimiter);
+            if (at >= size) return complete_at_the_end();
+            if (at - start > dialect.max_record) return fail();
+            if (text[at] == '\n') return complete(without_carriage_return(text, start, at), at + 1);
+            ++at;
+            continue;
+        }
+        for (++at;;) {  // to the closing quote
+            at = find_byte(text, at, size, quote_byte);
+            if (at == not_found) return ran_out();
+            if (at - start > dialect.max_record) return fail();
+            ++at;
+            if (at >= size) return final ? complete(size, size) : incomplete_record(start);
+            if (text[at] != quote_byte) break;
+            ++at;
+        }
+        if (text[at] == '\n') return complete(at, at + 1);
+        if (text[at] == '\r') {
+            if (at + 1 >= size) return final ? complete(at, size) : incomplete_record(start);
+            if (text[at + 1] == '\n') return complete(at, at + 2);
+        }
+        if (text[at] != dialect.delimiter) return fail();
+        ++at;
+    }
+}
+
+namespace {
+
+struct RecordScan {
+    std::size_t records = 0;  // takes in those that the parser will reject
+    std::size_t blank = 0;
+    std::size_t headers = 0;
+    std::size_t lines = 0;
+    std::size_t end = 0;
+    bool overlong_open = false;
+};
+
+RecordScan scan(const std::uint8_t* text, std::size_t size, const Dialect& dialect, bool final) {
+    RecordScan found;
+    std::size_t start = 0;  // of the record at hand
+    // Returns whether to go on.
+    const auto walk = [&]() {
+        const RecordSpan record = walk_record(text, start, size, dialect, final);
+        if (record.kind == RecordKind::incomplete) return false;
+        if (record.next == not_found) {
+            found.overlong_open = true;
+            return false;
+        }
+        found.blank += record.kind == RecordKind::blank;
+        found.headers += record.kind == RecordKind::header;
+        found.records += record.kind != RecordKind::blank && record.kind != RecordKind::header;
+        found.lines += static_cast<std::size_t>(std::count(text + start, text + record.next, '\n'));
+        start = record.next;
+        return true;
+    };
+    bool more = true;
+    for (std::size_t at = 0; more && at + 64 <= size;) {
+        std::uint64_t newlines = equal_mask_64(text + at, '\n');
+        const std::uint64_t quotes = equal_mask_64(text + at, quote_byte);
+        if (quotes) newlines &= (quotes & (0 - quotes)) - 1;  // those before the first quote
+        for (; newlines; newlines &= newlines - 1) {
+            const std::size_t newline = at + static_cast<std::size_t>(std::countr_zero(newlines));
+            const std::size_t end = without_carriage_return(text, start, newline);
+            if (end == start)
+                ++found.blank;
+            else if (newline - start <= dialect.max_record && is_header(text, start, end, dialect.header))
+                ++found.headers;
+            else
+                ++found.records;
+            ++found.lines;
+            start = newline + 1;
+        }
+        if (quotes) {
+            more = walk();  // the record that holds the quote
+            at = start;
+        } else {
+            at += 64;
+        }
+    }
+    while (more && start < size) more = walk();
+    found.end = start;
+    return found;
+}
+
+}  // namespace
+
+void register_records(nb::module_& module) {
+    nb::class_<RecordScan>(module, "RecordScan", "What scan_records found.")
+        .def_ro("records", &RecordScan::records, "Records, without blank lines and repeated headers.")
+        .def_ro("blank", &RecordScan::blank, "Blank lines between records.")
+        .def_ro("headers", &RecordScan::headers, "Repeated header lines.")
+        .def_ro("lines", &RecordScan::lines, "Newlines before end.")
+        .def_ro("end", &RecordScan::end, "Offset behind the last complete record.")
+        .def_ro("overlong_open", &RecordScan::overlong_open,
+                "Whether the record at end is longer than max_record and its first line has no end yet.");
+    module.def(
+        "scan_records",
+        [](nb::ndarray<const std::uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu> text, std::uint8_t delimiter,
+           nb::bytes header, std::size_t max_record, bool final) {
+            const Dialect dialect{delimiter, {header.c_str(), header.size()}, max_record};
+            nb::gil_scoped_release unlocked;
+            return scan(text.data(), text.size(), dialect, final);
+        },
+        nb::arg("text"), nb::arg("delimiter"), nb::arg("header"), nb::arg("max_record"), nb::arg("final"),
+        "Count the records of delimited text and find where the last complete one ends.\n\n"
+        "A double quote opens a quoted field at the start of a field only; within, quotes are doubled, and\n"
+        "delimiters and newlines are text. A record with text behind a closing quote, one that never closes its\n"
+        "quote (final), and one of more than max_record bytes ends with its first line.\n\n"
+        "Parameters\n----------\n"
+        "text\n    uint8 [n], beginning at a record.\n"
+        "delimiter\n    Byte between fields.\n"
+        "header\n    Bytes of the header line without its line end; records equal to it are counted apart. May be "
+        "empty.\n"
+        "max_record\n    Longest record in bytes.\n"
+        "final\n    Whether the text ends here: a record without line end is then complete.");
+}
+
+}  // namespace netsieve

@@ -1,0 +1,101 @@
+"""Score log files with a model, record by record, and write the scores beside what identifies each record."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+from netsieve.engine.cli.arguments import (
+    POLICY_HELP,
+    add_data,
+    available_threads,
+    column_names,
+    import_polars,
+    number,
+    share,
+    whole_number,
+)
+from netsieve.engine.cli.table import text_table
+from netsieve.engine.sinks.atomic import STANDARD_OUTPUT, check_distinct, write_atomically
+from netsieve.engine.sinks.sink import OUTPUT_FORMATS
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument("model", metavar="MODEL", help="model file")
+    add_data(parser)
+    parser.add_argument(
+        "-o", "--output", metavar="OUT", required=True, help="output file, or - for standard output (CSV by default)"
+    )
+    parser.add_argument("--format", choices=OUTPUT_FORMATS, help="output format; by default told by OUT's name")
+    parser.add_argument("--threshold", metavar="POLICY", help=f"{POLICY_HELP}; by default the model's own")
+    parser.add_argument(
+        "--keep",
+        metavar="all|none|COL,...",
+        help="input columns to keep in the output; by default those that the model does not use as features",
+    )
+    parser.add_argument("--only-anomalies", action="store_true", help="write only records above the threshold")
+    parser.add_argument(
+        "--top", metavar="N", type=whole_number(1), help="write only the N highest scores, highest first"
+    )
+    parser.add_argument("--min-score", metavar="X", type=number, help="write only records with at least this score")
+    parser.add_argument("--rejects", metavar="FILE", help="file for records that cannot be read (OUT.rejects.ndjson)")
+    parser.add_argument(
+        "--max-rejects",
+        metavar="SHARE",
+        type=share,
+        default=0.01,
+        help="exit with 1 if a larger share of the records is rejected; the others are written (default: %(default)s)",
+    )
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to score (default: cpu)")
+    parser.add_argument("--threads", metavar="N", type=whole_number(0), default=0, help="0 (default): one for each CPU")
+    parser.add_argument("--batch-size", metavar="N", type=whole_number(1), help="records scored at once")
+    parser.add_argument("--fail-on-anomaly", action="store_true", help="exit with 3 if there are anomalies")
+    parser.add_argument("--json-summary", metavar="FILE", help="write the summary as JSON; - for standard output")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Score the files, print the summary."""
+    threads = available_threads(options.threads)
+    import_polars(threads)
+    from netsieve.engine.errors import RejectLimitError
+    from netsieve.engine.scoring.files import score_files
+    from netsieve.engine.scoring.scorer import Scorer
+
+    sizes = {} if options.batch_size is None else {"batch_size": options.batch_size}
+    if options.json_summary is not None:
+        check_distinct([options.output, options.json_summary], [options.model])
+    scorer = Scorer(options.model, device=options.device, threads=threads, **sizes)
+    if options.threshold is not None:
+        scorer = scorer.with_threshold(options.threshold)
+    failure: RejectLimitError | None = None
+    try:
+        summary = score_files(
+            scorer,
+            options.data,
+            options.output,
+            format=options.format,
+            keep=options.keep,
+            columns=column_names(options.columns),
+            only_anomalies=options.only_anomalies,
+            top=options.top,
+            min_score=options.min_score,
+            rejects=options.rejects,
+            max_rejects=options.max_rejects,
+            threads=threads,
+        )
+    except RejectLimitError as error:
+        failure, summary = error, error.summary
+    # Data, or a summary meant for a program, own standard output
+    taken = STANDARD_OUTPUT in (options.output, options.json_summary)
+    stream = sys.stderr if taken else sys.stdout
+    print(text_table(summary.rows()), file=stream)
+    for note in summary.notes:
+        print(f"netsieve: note: {note}", file=sys.stderr)
+    if options.json_summary is not None:
+        text = json.dumps(summary.to_dict(), indent=2, ensure_ascii=False) + "\n"
+        write_atomically(options.json_summary, text.encode())
+    if failure is not None:
+        raise failure
+    return 3 if options.fail_on_anomaly and summary.anomalies else 0

@@ -1,0 +1,28 @@
+"""Plain text tables for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def text_table(rows: Sequence[Sequence[str]], *, numbers: bool = False) -> str:
+    """Return rows as aligned text.
+
+    Parameters
+    ----------
+    rows
+        Cells; every row has as many.
+    numbers
+        Whether all columns but the first are aligned to the right.
+    """
+    if not rows:
+        return ""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        cells = [
+            cell.rjust(width) if numbers and i else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)

@@ -1,0 +1,116 @@
+"""Train a detector on log files and write its model file."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+from netsieve.engine.cli.arguments import (
+    POLICY_HELP,
+    add_data,
+    available_threads,
+    column_names,
+    import_polars,
+    whole_number,
+)
+from netsieve.engine.cli.table import text_table
+
+if TYPE_CHECKING:
+    from netsieve.engine.training.job import TrainingResult
+
+LARGEST_FRAME: Final = 5_000_000
+"""Records read at most; more are sampled, so that memory stays bounded. A detector draws fewer than a million."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    add_data(parser)
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="MODEL.onnx|DIR/",
+        required=True,
+        help="model file, or a folder in which it is named by detector and time",
+    )
+    parser.add_argument("--detector", default="autoencoder", help="see netsieve detectors (default: %(default)s)")
+    parser.add_argument("--label", metavar="COL", help="label column: only normal records train, the others test")
+    parser.add_argument("--normal", metavar="VALUE", help="label of normal records")
+    parser.add_argument("--features", metavar="COL", nargs="+", default=[], help="take these columns as features")
+    parser.add_argument("--ignore", metavar="COL", nargs="+", default=[], help="take these columns as no features")
+    parser.add_argument("--schema", metavar="FILE", help="TOML file that declares features or overrides the inferred")
+    parser.add_argument("--threshold", metavar="POLICY", help=f"default {POLICY_HELP}")
+    parser.add_argument("--batch-size", metavar="N", type=whole_number(2), help="records a gradient step")
+    parser.add_argument("--device", choices=("cpu", "cuda"), help="where to train (default: a GPU if there is one)")
+    parser.add_argument("--seed", metavar="N", type=whole_number(0), default=0, help="of split and training (0)")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Train, export, and say what was done."""
+    import_polars(available_threads())
+    from netsieve.engine.errors import TrainingError
+    from netsieve.engine.features.inference import correlated_pairs, describe_schema, infer_schema
+    from netsieve.engine.features.schema_file import read_schema_file
+    from netsieve.engine.sources.reading import read_frame
+    from netsieve.engine.training.job import train_detector
+
+    overrides = None if options.schema is None else read_schema_file(options.schema)
+    read = read_frame(options.data, names=column_names(options.columns), max_rows=LARGEST_FRAME, seed=options.seed)
+    frame = read.frame
+    sampled = f", a sample of {read.rows_seen:,}" if read.rows_seen > frame.height else ""
+    print(f"{frame.height:,} records of {frame.width} columns{sampled}")
+    for reason, count in read.skipped.items():
+        print(f"{count:,} lines skipped: {reason}")
+    if read.rejects:
+        first = read.rejects[0]
+        where = f"{first.source_file}, record {first.record}: {first.reason}"
+        print(f"netsieve: note: {read.rejected:,} records could not be read, the first: {where}", file=sys.stderr)
+    if not frame.height:
+        raise TrainingError("there are no records to train on; give files with at least a few dozen")
+    unfitted = infer_schema(
+        frame, features=options.features, ignore=options.ignore, label=options.label, overrides=overrides
+    )
+    print(describe_schema(unfitted, correlated_pairs(unfitted, frame)))
+    parameters: dict[str, Any] = {} if options.batch_size is None else {"batch_size": options.batch_size}
+    result = train_detector(
+        frame,
+        detector=options.detector,
+        label=options.label,
+        normal=options.normal,
+        features=options.features,
+        ignore=options.ignore,
+        schema_overrides=overrides,
+        threshold=options.threshold,
+        parameters=parameters,
+        seed=options.seed,
+        device=options.device or "auto",
+        progress=sys.stderr.isatty(),
+    )
+    model = result.export(options.output)
+    print(text_table(_summary(result)))
+    print(f"model written to {os.fspath(model)}")
+    return 0
+
+
+def _summary(result: TrainingResult) -> list[tuple[str, str]]:
+    provenance = result.provenance
+    rows = provenance["rows"]
+    by = f"by time ({provenance['time_column']})" if result.splits.by_time else "at random"
+    parts = ", ".join(f"{name} {rows[name]:,}" for name in ("train", "validation", "calibration", "test"))
+    policy = str(result.thresholds["default"])
+    summary = [
+        ("detector", f"{result.detector.name}, {len(result.schema.features)} features"),
+        ("records", f"{parts} (split {by})"),
+        ("threshold", f"{result.thresholds[policy]:.6g} ({policy}, {result.calibration.population} records)"),
+    ]
+    if result.evaluation is not None:
+        evaluation = result.evaluation
+        summary.append(
+            (
+                "on the test part",
+                f"AUROC {evaluation.auroc:.4f}, average precision {evaluation.average_precision:.4f}, "
+                f"recall {evaluation.recall:.4f} at a false-positive rate of {evaluation.false_positive_rate:.5f}",
+            )
+        )
+    return summary

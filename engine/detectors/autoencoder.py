@@ -1,0 +1,352 @@
+"""The dense autoencoder: trained on normal records, it rebuilds them well and anything else badly.
+
+The network is trained in PyTorch and kept as :class:`~netsieve.engine.detectors.dense_autoencoder.DenseAutoencoder`,
+which scores in plain NumPy. Importing this module does not import torch.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netsieve.engine.detectors.autoencoder_parameters import AutoencoderParameters
+from netsieve.engine.detectors.dense_autoencoder import DenseAutoencoder
+from netsieve.engine.detectors.latent import latent_whitening
+from netsieve.engine.errors import TrainingError
+from netsieve.engine.features.preprocessing import prepare, prepared_columns
+from netsieve.engine.features.schema import FeatureSchema
+from netsieve.engine.sinks.atomic import write_atomically
+
+if TYPE_CHECKING:
+    from netsieve.engine.detectors.dense_network import DenseNetwork
+    from netsieve.engine.training.loop import TrainingHistory
+
+__all__ = ["Autoencoder", "AutoencoderParameters", "read_weights", "residual_weight"]
+
+SMALLEST_TRAINING_SET: Final = 20
+"""Fewer training rows than this are refused."""
+SMALLEST_VALIDATION_SET: Final = 2
+RESIDUAL_FLOOR: Final = 0.01
+"""Added to the held-back mean squared residual of a column before it divides: a column that is rebuilt
+perfectly would else weigh without bound."""
+CHUNK_ROWS: Final = 16_384
+"""Rows prepared or scored at a time, so that float64 intermediates stay small."""
+LATENT_ROWS: Final = 100_000
+"""The latent covariance is taken over at most so many training rows."""
+WEIGHTS_FORMAT: Final = "netsieve autoencoder 1"
+NETWORK_PREFIX: Final = "network."
+
+
+class Autoencoder:
+    """A dense autoencoder over prepared records.
+
+    Parameters
+    ----------
+    parameters
+        How it is built and trained.
+
+    Attributes
+    ----------
+    parameters
+        As given.
+    schema
+        The fitted schema it was trained with; None before.
+    network
+        The trained network as plain weights, batch normalisation folded in; None before.
+    history
+        Losses of the last training run; None before.
+
+    References
+    ----------
+    Vincent et al., "Extracting and Composing Robust Features with Denoising Autoencoders", ICML 2008.
+    """
+
+    name: Final = "autoencoder"
+
+    def __init__(self, parameters: AutoencoderParameters | None = None) -> None:
+        self.parameters = parameters or AutoencoderParameters()
+        self.schema: FeatureSchema | None = None
+        self.network: DenseAutoencoder | None = None
+        self.history: TrainingHistory | None = None
+        self._torch_network: DenseNetwork | None = None
+
+    def fit(
+        self,
+        schema: FeatureSchema,
+        x_train: NDArray[np.float32],
+        x_validation: NDArray[np.float32],
+        *,
+        seed: int = 0,
+        device: str = "auto",
+        progress: bool = False,
+        initial_weights: str | Path | None = None,
+    ) -> Autoencoder:
+        """Train on ``x_train``; ``x_validation`` stops the training and scales the residuals.
+
+        Parameters
+        ----------
+        schema
+            Fitted schema.
+        x_train, x_validation
+            float32 ``[n, n_features]``, encoded records in raw units, both of the population that counts as normal.
+        seed
+            Same seed, data, device and library versions: same weights.
+        device
+            ``"auto"`` (CUDA when there is one), ``"cpu"`` or ``"cuda"``.
+        progress
+            Whether to show a progress bar with loss and time left on stderr.
+        initial_weights
+            A file of :meth:`save_weights` to go on from.
+
+        Raises
+        ------
+        TrainingError
+            Too few rows, no features, or weights of another shape.
+        DeviceError
+            The device is not there.
+        """
+        _check_rows(schema, x_train, x_validation)
+        from netsieve.engine.training.loop import LoopParameters, reproducible, resolve_device, train_network
+
+        parameters = self.parameters
+        loop_parameters = {field.name: getattr(parameters, field.name) for field in fields(LoopParameters)}
+        x_train = _sampled_rows(x_train, parameters.max_draws, seed)
+        z_train, z_validation = _prepared_float32(schema, x_train), _prepared_float32(schema, x_validation)
+        with reproducible(seed):
+            network = self._new_network(schema)
+            if initial_weights is not None:
+                _load_state(network, read_weights(initial_weights)[1], initial_weights)
+            self.history = train_network(
+                network,
+                z_train,
+                z_validation,
+                LoopParameters(**loop_parameters),
+                device=resolve_device(device),
+                progress=progress,
+            )
+        encoder, decoder = network.folded_layers()
+        plain = DenseAutoencoder(encoder, decoder, np.ones(z_train.shape[1], dtype=np.float32))
+        center = whitening = None
+        if parameters.latent_distance:
+            center, whitening = latent_whitening(_chunked(plain.code, _sampled_rows(z_train, LATENT_ROWS, seed)))
+        error_weight = residual_weight(_chunked(plain.residual, z_validation), parameters.aggregation)
+        self.network = _scoring_network(network, parameters, error_weight, center, whitening)
+        self.schema, self._torch_network = schema, network
+        return self
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """How the last training run went: steps, whether it stopped early, best losses; empty before any."""
+        if self.history is None:
+            return {}
+        best = self.history.best
+        return {
+            "steps": self.history.steps,
+            "stopped_early": self.history.stopped_early,
+            "train_loss": self.history.train_loss[best],
+            "validation_loss": self.history.validation_loss[best],
+        }
+
+    def score(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the anomaly scores of encoded records, float32 ``[n]``; higher is more anomalous."""
+        return self.reference_score(x).astype(np.float32)
+
+    def reference_score(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return the scores in float64 arithmetic, ``[n]``: what exported graphs are checked against."""
+        schema, network = self._trained()
+        return _chunked(lambda rows: network.score(prepare(schema, rows)), x)
+
+    def feature_error(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return each feature's part of the score, float32 ``[n, n_features]``; the latent part is in none."""
+        schema, network = self._trained()
+        owner = np.zeros((len(network.error_weight), len(schema.features)))
+        for column, prepared in enumerate(prepared_columns(schema)):
+            owner[column, prepared.feature] = 1.0
+        errors = _chunked(lambda rows: network.column_errors(prepare(schema, rows)) @ owner, x)
+        return errors.astype(np.float32)
+
+    def save_weights(self, path: str | Path) -> None:
+        """Write weights, schema and parameters to a safetensors file, from which training can go on.
+
+        Raises
+        ------
+        TrainingError
+            The autoencoder is not trained.
+        OutputError
+            The file cannot be written.
+        """
+        from safetensors.numpy import save
+
+        schema, network = self._trained()
+        if self._torch_network is None:
+            raise TrainingError("the autoencoder has no weights to save; train it first")
+        state = self._torch_network.state_dict()
+        tensors = {NETWORK_PREFIX + name: np.ascontiguousarray(value.numpy()) for name, value in state.items()}
+        tensors["score.error_weight"] = network.error_weight
+        if network.latent_center is not None and network.latent_whitening is not None:
+            tensors["score.latent_center"] = network.latent_center
+            tensors["score.latent_whitening"] = network.latent_whitening
+        metadata = {
+            "format": WEIGHTS_FORMAT,
+            "parameters": json.dumps(asdict(self.parameters)),
+            "schema": schema.to_json(),
+        }
+        write_atomically(os.fspath(path), save(tensors, metadata=metadata))
+
+    @classmethod
+    def load_weights(cls, path: str | Path) -> Autoencoder:
+        """Return the trained autoencoder of a file that :meth:`save_weights` wrote.
+
+        Raises
+        ------
+        TrainingError
+            The file is absent, or holds no autoencoder.
+        """
+        metadata, tensors = read_weights(path)
+        detector = cls(AutoencoderParameters.from_dict(json.loads(metadata["parameters"])))
+        schema = FeatureSchema.from_json(metadata["schema"])
+        network = detector._new_network(schema)
+        _load_state(network, tensors, path)
+        network.eval()
+        detector.network = _scoring_network(
+            network,
+            detector.parameters,
+            tensors["score.error_weight"],
+            tensors.get("score.latent_center"),
+            tensors.get("score.latent_whitening"),
+        )
+        detector.schema, detector._torch_network = schema, network
+        return detector
+
+    def _trained(self) -> tuple[FeatureSchema, DenseAutoencoder]:
+        if self.schema is None or self.network is None:
+            raise TrainingError("the autoencoder is not trained; call fit, or load weights")
+        return self.schema, self.network
+
+    def _new_network(self, schema: FeatureSchema) -> DenseNetwork:
+        from netsieve.engine.detectors.dense_network import DenseNetwork
+
+        parameters, width = self.parameters, len(prepared_columns(schema))
+        widest = int(np.clip(2 * width, 32, 128))
+        hidden = (widest, widest // 2) if parameters.hidden_layers is None else parameters.hidden_layers
+        latent = int(np.clip(width // 3, 2, 16)) if parameters.latent_size is None else parameters.latent_size
+        return DenseNetwork(
+            width,
+            hidden,
+            latent,
+            activation=parameters.activation,
+            normalization=parameters.normalization,
+            dropout=parameters.dropout,
+        )
+
+
+def read_weights(path: str | Path) -> tuple[dict[str, str], dict[str, NDArray[np.float32]]]:
+    """Return metadata and arrays of a weights file that :meth:`Autoencoder.save_weights` wrote.
+
+    Raises
+    ------
+    TrainingError
+        The file is absent, or holds no autoencoder.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(path), framework="numpy") as content:
+            metadata = content.metadata() or {}
+            if metadata.get("format") != WEIGHTS_FORMAT:
+                raise TrainingError(f"{path} holds no autoencoder weights; expected a file that training wrote")
+            return metadata, {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise TrainingError(f"{path} cannot be read as a weights file ({error})") from error
+
+
+def _check_rows(schema: FeatureSchema, x_train: NDArray[np.float32], x_validation: NDArray[np.float32]) -> None:
+    if not schema.features:
+        raise TrainingError("the schema has no features; name columns to train on, or ignore fewer")
+    for name, x, least in (
+        ("training", x_train, SMALLEST_TRAINING_SET),
+        ("validation", x_validation, SMALLEST_VALIDATION_SET),
+    ):
+        if len(x) < least:
+            raise TrainingError(f"got {len(x)} {name} rows; an autoencoder needs at least {least}: give more records")
+
+
+def _sampled_rows(rows: NDArray[np.float32], largest: int, seed: int) -> NDArray[np.float32]:
+    if len(rows) <= largest:
+        return rows
+    return rows[np.sort(np.random.default_rng(seed).choice(len(rows), largest, replace=False))]
+
+
+def _prepared_float32(schema: FeatureSchema, x: NDArray[np.float32]) -> NDArray[np.float32]:
+    z = np.empty((len(x), len(prepared_columns(schema))), dtype=np.float32)
+    for start in range(0, len(x), CHUNK_ROWS):
+        z[start : start + CHUNK_ROWS] = prepare(schema, x[start : start + CHUNK_ROWS])
+    return z
+
+
+def _chunked(
+    function: Callable[[NDArray[np.float32]], NDArray[np.float64]], rows: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    parts = [function(rows[start : start + CHUNK_ROWS]) for start in range(0, max(len(rows), 1), CHUNK_ROWS)]
+    return np.concatenate(parts)
+
+
+def residual_weight(residual: NDArray[np.float64], aggregation: str) -> NDArray[np.float32]:
+    """Return what each prepared column's residual is multiplied by in the score, float32 ``[d]``.
+
+    Parameters
+    ----------
+    residual
+        float64 ``[n, d]``, residuals of held-back normal rows.
+    aggregation
+        As in :class:`AutoencoderParameters`.
+    """
+    if aggregation == "mean_squared":
+        weight = np.full(residual.shape[1], 1.0 / residual.shape[1])
+    elif aggregation == "absolute":
+        weight = 1.0 / (np.abs(residual).mean(axis=0) + np.sqrt(RESIDUAL_FLOOR))
+    else:
+        weight = 1.0 / (np.square(residual).mean(axis=0) + RESIDUAL_FLOOR)
+    return weight.astype(np.float32)
+
+
+def _scoring_network(
+    network: DenseNetwork,
+    parameters: AutoencoderParameters,
+    error_weight: NDArray[np.float32],
+    latent_center: NDArray[np.float32] | None,
+    latent_whitening: NDArray[np.float32] | None,
+) -> DenseAutoencoder:
+    encoder, decoder = network.folded_layers()
+    return DenseAutoencoder(
+        encoder,
+        decoder,
+        error_weight,
+        "sum" if parameters.aggregation == "mean_squared" else parameters.aggregation,
+        latent_center,
+        latent_whitening,
+    )
+
+
+def _load_state(network: DenseNetwork, tensors: dict[str, NDArray[np.float32]], path: str | Path) -> None:
+    import torch
+
+    state = {
+        name.removeprefix(NETWORK_PREFIX): torch.from_numpy(value)
+        for name, value in tensors.items()
+        if name.startswith(NETWORK_PREFIX)
+    }
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        raise TrainingError(
+            f"the weights in {path} do not fit this network; "
+            "go on with the schema and the layers they were trained with"
+        ) from error

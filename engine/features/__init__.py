@@ -1,0 +1,1 @@
+"""The feature schema, its inference, encoding and preprocessing."""

@@ -1,0 +1,1 @@
+"""The model file reader, the scorer and the file scoring job."""

@@ -1,0 +1,245 @@
+"""The file scoring job: log files in, one scored file out, in order and in bounded memory."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from netsieve.engine.errors import OutputError, RejectLimitError
+from netsieve.engine.scoring.output_columns import TYPE_OF_KIND, Keep, OutputColumns
+from netsieve.engine.scoring.progress import Progress
+from netsieve.engine.scoring.selection import BestRecords, Selection
+from netsieve.engine.scoring.stream import Inputs, ScoredBlock, score_blocks
+from netsieve.engine.scoring.summary import ScoreSummary, peak_rss_bytes
+from netsieve.engine.sinks.atomic import check_distinct
+from netsieve.engine.sinks.rejects import RejectsFile, rejects_path
+from netsieve.engine.sinks.sink import OutputFormat, Sink, open_sink, output_format
+from netsieve.engine.sources.inputs import expand_inputs
+
+if TYPE_CHECKING:
+    from netsieve.engine.scoring.scorer import Scorer
+
+
+def score_files(
+    scorer: Scorer,
+    inputs: Sequence[str],
+    output: str,
+    *,
+    format: OutputFormat | None = None,
+    keep: str | Sequence[str] | None = None,
+    columns: Sequence[str] | None = None,
+    only_anomalies: bool = False,
+    top: int | None = None,
+    min_score: float | None = None,
+    rejects: str | None = None,
+    max_rejects: float = 0.01,
+    progress: bool | None = None,
+    threads: int = 0,
+) -> ScoreSummary:
+    """Score files into one file.
+
+    Parameters
+    ----------
+    scorer
+        Model and threshold.
+    inputs
+        Files, folders, patterns, or ``"-"`` for standard input; CSV or Parquet, plain, gzip or Zstandard.
+    output
+        Output file, ``"-"`` for standard output. It appears under its name only when it is complete.
+    format
+        ``"parquet"``, ``"csv"`` or ``"ndjson"``; by default told by the name.
+    keep
+        Input columns in the output: ``"all"``, ``"none"``, names (a list, or text with commas), or None for those
+        that the model does not use as features. The first file decides which there are and their types: what
+        later files lack is missing, what they have more is left out. A kept column called like an added one
+        (``source_file``, ``row_index``, ``anomaly_score``, ``is_anomaly``) gets the prefix ``input_``.
+    columns
+        Names of the columns of CSV files without a header line.
+    only_anomalies
+        Write only records above the threshold.
+    top
+        Write only so many records with the highest scores, highest first; equal scores in order of input.
+    min_score
+        Write only records with at least this score.
+    rejects
+        File for records that cannot be read; by default the output's name with ``.rejects.ndjson``. It exists
+        only where there are any.
+    max_rejects
+        Largest share of the records that may be rejected.
+    progress
+        Whether to show progress on stderr; None: where that is a terminal.
+    threads
+        Worker threads; 0 for the scorer's number.
+
+    Returns
+    -------
+    ScoreSummary
+
+    Raises
+    ------
+    RejectLimitError
+        Nothing could be scored, or too many records were rejected. The rejects file is written either way; so is
+        the output, with all records that could be scored, unless there were records and none could be. The
+        error's ``summary`` says which.
+    NetsieveError
+        An input cannot be read, a column is missing, or the output cannot be written; no output is left.
+    """
+    started = time.perf_counter()
+    form = output_format(output, format)
+    files = expand_inputs(inputs)
+    rejected = RejectsFile(rejects_path(output, rejects))
+    check_distinct([output, rejected.path], files)
+    kept = Keep.parse(keep, scorer.schema)
+    sources = Inputs(files, scorer.schema.feature_names, kept.request(scorer.schema), columns)
+    selection = Selection(only_anomalies=only_anomalies, min_score=min_score, top=top)
+    job = _Job(scorer, kept, selection, output, form)
+    summary = ScoreSummary(files=len(files), threshold=scorer.threshold, policy=scorer.threshold_policy)
+    blocks = score_blocks(scorer, sources, job.finish, threads=threads or scorer.threads, watch=job.check)
+    try:
+        # Closed before anything is removed, so that no worker is still writing
+        with closing(blocks), Progress(sources.total_bytes(), shown=progress) as bar:
+            for block in blocks:
+                summary.count(block)
+                rejected.write(block.rejects)
+                job.write(block.result)
+                bar.advance(block.records, block.bytes_read)
+        job.finish_writing(sources.columns)
+        summary.anomalies, summary.rows_written, summary.notes = job.anomalies, job.rows_written, job.notes()
+        summary.check()
+        failure = _failure(summary, max_rejects, rejected.path)
+        rejected.commit()
+        summary.rejects = rejected.path if rejected.count else None
+        if summary.rows_scored or not summary.rows_rejected:
+            job.commit()
+            summary.output = output
+        else:
+            job.abort()
+    except BaseException:
+        job.abort()
+        rejected.abort()
+        raise
+    summary.seconds = time.perf_counter() - started
+    summary.rows_per_second = summary.rows_in / summary.seconds
+    summary.peak_rss_bytes = peak_rss_bytes()
+    if failure is not None:
+        failure.summary = summary
+        raise failure
+    return summary
+
+
+def _failure(summary: ScoreSummary, max_rejects: float, rejects: str) -> RejectLimitError | None:
+    records = summary.rows_scored + summary.rows_rejected
+    if not records:
+        return RejectLimitError("there are no records in the input: nothing was scored; the output is empty")
+    if not summary.rows_scored:
+        return RejectLimitError(
+            f"none of the {records:,} records could be read, and no output is written; {rejects!r} says why: is it the "
+            "right file?"
+        )
+    share = summary.rows_rejected / records
+    if share > max_rejects:
+        return RejectLimitError(
+            f"{summary.rows_rejected:,} of {records:,} records ({share:.2%}) were rejected, more than --max-rejects "
+            f"{max_rejects:g} allows; {rejects!r} says why; the output holds all others"
+        )
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """What a worker made of a block: the output's part, ready to be written."""
+
+    prepared: Any
+    rows: int
+    anomalies: int
+
+
+class _Job:
+    """The output side of a job: :meth:`finish` runs in the workers, the rest in the caller's thread."""
+
+    def __init__(self, scorer: Scorer, keep: Keep, selection: Selection, output: str, form: OutputFormat) -> None:
+        self._scorer = scorer
+        self._keep = keep
+        self._selection = selection
+        self._output = output
+        self._format = form
+        self._columns: OutputColumns | None = None
+        self._sink: Sink | None = None
+        self._opened = threading.Event()
+        self._best = None if selection.top is None else BestRecords(selection.top)
+        self.anomalies = 0
+        self.rows_written = 0
+
+    def finish(self, block: ScoredBlock) -> _Written:
+        """Select and lay out a block's records, and turn them into text where the format is text."""
+        columns, sink = self._opened_output(block)
+        flags = block.scores > np.float32(self._scorer.threshold)
+        rows = self._selection.rows(block.scores, flags)
+        if self._best is not None:
+            rows = self._best.candidates(block.scores, rows)
+        frame = columns.frame(block, flags, rows)
+        prepared = frame if self._best is not None else sink.prepare(frame)
+        return _Written(prepared, frame.height, int(np.count_nonzero(flags)))
+
+    def _opened_output(self, block: ScoredBlock) -> tuple[OutputColumns, Sink]:
+        """Return the output, which the first block opens: its types are the output's."""
+        if block.number == 0:
+            try:
+                kept = self._keep.columns_of(block.frame.columns, block.source_file)
+                self._open(OutputColumns(kept, block.frame.schema))
+            finally:
+                self._opened.set()
+        self._opened.wait()
+        if self._columns is None or self._sink is None:
+            raise OutputError("the output was not opened")  # the first block's own error is raised before this one
+        return self._columns, self._sink
+
+    def _open(self, columns: OutputColumns) -> None:
+        self._sink = open_sink(self._output, self._format, columns.schema)
+        self._columns = columns
+
+    def write(self, written: _Written) -> None:
+        """Append a block's part."""
+        assert self._sink is not None
+        self.anomalies += written.anomalies
+        if self._best is not None:
+            self._best.add(written.prepared)
+        elif written.rows:
+            self._sink.write(written.prepared)
+            self.rows_written += written.rows
+
+    def finish_writing(self, known_columns: Sequence[str]) -> None:
+        """Write what had to wait for the last record; without any block, open the output all the same."""
+        if self._sink is None:
+            kept = self._keep.columns_of(known_columns, "the input")
+            kinds = self._keep.request(self._scorer.schema).kinds
+            self._open(OutputColumns(kept, {name: TYPE_OF_KIND[kinds.get(name, "string")] for name in kept}))
+        assert self._sink is not None
+        if self._best is not None and (frame := self._best.frame()) is not None:
+            self._sink.write(self._sink.prepare(frame))
+            self.rows_written = frame.height
+
+    def check(self) -> None:
+        """Raise what made the writer fail: while the input stalls nobody else would notice."""
+        if self._sink is not None:
+            self._sink.check()
+
+    def notes(self) -> list[str]:
+        """Return what a reader of the output should know."""
+        return [] if self._columns is None else self._columns.notes()
+
+    def commit(self) -> None:
+        """Finish the output."""
+        assert self._sink is not None
+        self._sink.commit()
+
+    def abort(self) -> None:
+        """Leave no trace of the output."""
+        if self._sink is not None:
+            self._sink.abort()

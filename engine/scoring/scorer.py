@@ -1,0 +1,422 @@
+"""The scorer: a model file, loaded and ready to score frames, matrices, records and files."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import count
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+
+import numpy as np
+import polars as pl
+from numpy.typing import ArrayLike, NDArray
+
+from netsieve.engine.errors import DeviceError, EncodeError, ForkError, SchemaError, ThresholdError
+from netsieve.engine.features.encoding import Encoder, write_rows
+from netsieve.engine.features.schema import FeatureSchema
+from netsieve.engine.scoring.backend import Device, OnnxRuntimeBackend, check_probes
+from netsieve.engine.scoring.model_file import ModelFile
+from netsieve.engine.thresholds.calibration import Calibration
+from netsieve.engine.thresholds.policy import Policy, parse_policy
+
+if TYPE_CHECKING:
+    from netsieve.engine.scoring.summary import ScoreSummary
+
+ACTIVATION_BYTES: Final = 512 * 1024
+"""Bytes of the widest activation of a batch: a few of them stay in a core's L2 cache. Measured: at 10, 41 and
+115 features 2,048, 2,048 and 1,024 rows are best, and 8,192 rows are 10 to 25 % slower."""
+LARGEST_BATCH: Final = 2048
+GPU_BATCH: Final = 65_536
+"""Rows a batch on a GPU, where a batch costs a transfer."""
+BATCH_STEP: Final = 64
+"""Batch sizes are multiples of this: vectorised sums round by a row's place in a block, so that batches cut
+elsewhere would change last digits (by 3e-7 of a score at most)."""
+THREADED_ROWS: Final = 16_384
+"""Rows from which a frame or matrix is scored on several threads; below, starting them costs more than they save."""
+LAZY_CHUNK_ROWS: Final = 131_072
+"""Rows of a lazy frame that are in memory at once."""
+
+
+class OneScore(NamedTuple):
+    """Score and decision of one record."""
+
+    anomaly_score: float
+    is_anomaly: bool
+
+
+class Scorer:
+    """Scores records with one model file. Thread-safe, and picklable: a copy is made anew in another process.
+
+    Parameters
+    ----------
+    model
+        Path of the model file, or one that has been read (:class:`~netsieve.engine.scoring.model_file.ModelFile`).
+    device
+        ``"cpu"`` or ``"cuda"``.
+    backend
+        ``"auto"`` or ``"onnxruntime"``, which are the same in this version.
+    threads
+        Threads that large frames and matrices are scored on; 0 for one a processor. Batches are the same
+        whatever their number, and so are the scores.
+    batch_size
+        Rows scored at once, rounded up to a multiple of 64; by default chosen by the width of the model.
+    max_queued_batches
+        Blocks of records that a file scoring job may hold beyond those that its threads work on.
+
+    Raises
+    ------
+    ModelFileError
+        The file is absent, damaged, no netsieve model, or gives other scores than are stored in it.
+    DeviceError
+        The device is not there.
+
+    Examples
+    --------
+    >>> scorer = Scorer("autoencoder.onnx")  # doctest: +SKIP
+    >>> scorer.score(frame).filter(pl.col("is_anomaly"))  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str] | ModelFile,
+        *,
+        device: Device = "cpu",
+        backend: Literal["auto", "onnxruntime"] = "auto",
+        threads: int = 0,
+        batch_size: int | None = None,
+        max_queued_batches: int = 2,
+    ) -> None:
+        if device not in ("cpu", "cuda"):
+            raise DeviceError(f"device {device!r} is not known; it is 'cpu' or 'cuda'")
+        if backend not in ("auto", "onnxruntime"):
+            raise DeviceError(f"backend {backend!r} is not known; it is 'auto' or 'onnxruntime'")
+        _check_at_least("threads", threads, 0)
+        _check_at_least("batch_size", 1 if batch_size is None else batch_size, 1)
+        _check_at_least("max_queued_batches", max_queued_batches, 0)
+        self._options = {
+            "device": device,
+            "backend": backend,
+            "threads": threads,
+            "batch_size": batch_size,
+            "max_queued_batches": max_queued_batches,
+        }
+        self.model_file = model if isinstance(model, ModelFile) else ModelFile.read(model)
+        self.max_queued_batches = max_queued_batches
+        # On a GPU one caller at a time is enough
+        self.threads = (threads or _available_processors()) if device == "cpu" else 1
+        chosen = batch_size or (GPU_BATCH if device == "cuda" else _best_batch_size(self.model_file))
+        self.batch_size = -(-chosen // BATCH_STEP) * BATCH_STEP
+        self._process = os.getpid()
+        self._encoder = Encoder(self.model_file.schema)
+        self._backend = OnnxRuntimeBackend(self.model_file, device)
+        check_probes(self._backend, self.model_file)
+        self._set_threshold(self.model_file.default_policy)
+
+    def __reduce__(self) -> tuple[Callable[..., Scorer], tuple[ModelFile, dict[str, Any], str, float]]:
+        return _restored, (self.model_file, self._options, self._policy, self._threshold)
+
+    def __repr__(self) -> str:
+        return f"<Scorer {self.detector} of {self.model_file.name!r}, threshold {self._policy} = {self._threshold:.6g}>"
+
+    @property
+    def schema(self) -> FeatureSchema:
+        """Features that the model takes."""
+        return self.model_file.schema
+
+    @property
+    def calibration(self) -> Calibration:
+        """Distribution of the scores of the calibration records."""
+        return self.model_file.calibration
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """When, from what and how the model was trained."""
+        return self.model_file.provenance
+
+    @property
+    def detector(self) -> str:
+        """Name of the detector type."""
+        return self.model_file.detector
+
+    @property
+    def backend_name(self) -> str:
+        """Name of the runtime that scores."""
+        return self._backend.name
+
+    @property
+    def threshold(self) -> float:
+        """The score above which a record is an anomaly: a float32 number, so that any precision compares alike."""
+        return self._threshold
+
+    @property
+    def threshold_policy(self) -> str:
+        """The policy that the threshold comes from, like ``fpr:0.001``, or ``score:1.25`` for a threshold given."""
+        return self._policy
+
+    def with_threshold(self, policy: str | Policy | float) -> Scorer:
+        """Return a scorer with another threshold, which shares everything else with this one.
+
+        Parameters
+        ----------
+        policy
+            A policy (``"fpr:0.001"``, ``"percentile:95"``), the name of a threshold in the model file (``"f1"``),
+            or a score.
+
+        Raises
+        ------
+        ThresholdError
+            There is no such policy, or the calibration cannot support it.
+        """
+        # copy.copy would make a new session, as pickle does
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        other._set_threshold(policy)
+        return other
+
+    def score(self, frame: Any) -> pl.DataFrame:
+        """Score the records of a frame.
+
+        Parameters
+        ----------
+        frame
+            Polars DataFrame or LazyFrame (collected piece by piece), or any object with the Arrow C stream
+            interface: pandas DataFrame, pyarrow Table, DuckDB relation. It has at least the schema's columns.
+
+        Returns
+        -------
+        polars.DataFrame
+            ``anomaly_score`` (Float32) and ``is_anomaly`` (Boolean), one row for each record, in order.
+
+        Raises
+        ------
+        MissingColumnError
+            The frame lacks columns; all of them are named.
+        EncodeError
+            A cell cannot be encoded; the column and the first rows are named.
+        TypeError
+            This is no frame.
+        """
+        scores = self.anomaly_scores(frame)
+        return pl.DataFrame({"anomaly_score": scores, "is_anomaly": scores > np.float32(self._threshold)})
+
+    def anomaly_scores(self, frame: Any, *, threads: int | None = None) -> NDArray[np.float32]:
+        """Return the scores of a frame's records alone, float32 ``[n]``; see :meth:`score`.
+
+        Parameters
+        ----------
+        frame
+            As in :meth:`score`.
+        threads
+            Instead of the scorer's own number: 1 for callers that have their own threads.
+        """
+        self._check_process()
+        if isinstance(frame, pl.LazyFrame):
+            names = frame.collect_schema().names()
+            wanted = [name for name in names if name in set(self.schema.feature_names)]
+            pieces = frame.select(wanted).collect_batches(chunk_size=LAZY_CHUNK_ROWS, maintain_order=True)
+            scores = [self.anomaly_scores(piece, threads=threads) for piece in pieces]
+            return np.concatenate([np.empty(0, np.float32), *scores])
+        table = _polars_frame(frame)
+        columns = self._encoder.column_arrays(table)
+
+        def score_batches(starts: Iterable[int], scores: NDArray[np.float32]) -> None:
+            # Each batch is encoded just before it is scored, into the same buffer, and stays in the cache
+            x = np.empty((min(self.batch_size, len(scores)), len(columns)), dtype=np.float32)
+            for start in starts:
+                batch = x[: len(scores) - start]
+                write_rows(columns, start, batch)
+                scores[start : start + len(batch)] = self._backend.score(batch)
+
+        return self._all_scores(table.height, score_batches, threads)
+
+    def score_matrix(self, x: ArrayLike, *, threads: int | None = None) -> NDArray[np.float32]:
+        """Return the scores of a raw matrix, float32 ``[n]``.
+
+        Parameters
+        ----------
+        x
+            ``[n, n_features]`` in the order of :attr:`schema`, raw units, NaN for missing, categories as codes;
+            what :meth:`netsieve.engine.features.encoding.Encoder.encode` returns. float32 in C order is taken
+            as it is; float64, integers and other orders are copied batch by batch.
+        threads
+            Instead of the scorer's own number.
+
+        Raises
+        ------
+        SchemaError
+            The shape or the type does not fit.
+        """
+        self._check_process()
+        matrix = np.asarray(x)
+        expected = len(self.schema.features)
+        if matrix.ndim != 2 or matrix.shape[1] != expected:
+            raise SchemaError(f"the matrix has the shape {list(matrix.shape)}, where [n, {expected}] is expected")
+        if matrix.dtype.kind not in "fiub":
+            raise SchemaError(f"the matrix is of {matrix.dtype}, where float32 is expected; encode frames with Encoder")
+
+        def score_batches(starts: Iterable[int], scores: NDArray[np.float32]) -> None:
+            for start in starts:
+                with np.errstate(over="ignore"):
+                    batch = np.ascontiguousarray(matrix[start : start + self.batch_size], dtype=np.float32)
+                scores[start : start + len(batch)] = self._backend.score(batch)
+
+        return self._all_scores(len(matrix), score_batches, threads)
+
+    def score_one(self, record: Mapping[str, Any]) -> OneScore:
+        """Score one record, with low latency.
+
+        Parameters
+        ----------
+        record
+            A value for each of the schema's features, None where it is missing; other keys are left alone.
+
+        Returns
+        -------
+        OneScore
+            ``anomaly_score`` and ``is_anomaly``.
+
+        Raises
+        ------
+        MissingColumnError
+            The record lacks features; all of them are named.
+        EncodeError
+            A value cannot be held by its feature.
+        """
+        self._check_process()
+        x = np.empty((1, len(self.schema.features)), dtype=np.float32)
+        self._encoder.encode_record(record, x)
+        score = float(self._backend.score(x)[0])
+        return OneScore(score, score > self._threshold)
+
+    def feature_error(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return each feature's part of the scores of a raw matrix, float32 ``[n, n_features]``.
+
+        Raises
+        ------
+        ModelFileError
+            The model does not tell them.
+        """
+        self._check_process()
+        return self._backend.feature_error(np.ascontiguousarray(x, dtype=np.float32))
+
+    def score_file(self, inputs: str | Sequence[str], output: str, **options: Any) -> ScoreSummary:
+        """Score files into a file; parameters and errors as :func:`netsieve.engine.scoring.files.score_files`.
+
+        Parameters
+        ----------
+        inputs
+            File, folder or pattern, or several of them; ``"-"`` is standard input.
+        output
+            Output file.
+        **options
+            Passed on.
+        """
+        from netsieve.engine.scoring.files import score_files
+
+        self._check_process()
+        return score_files(self, [inputs] if isinstance(inputs, str) else inputs, output, **options)
+
+    def _all_scores(
+        self,
+        rows: int,
+        score_batches: Callable[[Iterable[int], NDArray[np.float32]], None],
+        threads: int | None,
+    ) -> NDArray[np.float32]:
+        """Return the scores that ``score_batches`` writes, on as many threads as the rows are worth."""
+        scores = np.empty(rows, dtype=np.float32)
+        starts = range(0, rows, self.batch_size)
+        workers = min(self.threads if threads is None else threads, len(starts))
+        if workers < 2 or rows < THREADED_ROWS:
+            score_batches(starts, scores)
+            return scores
+        from concurrent.futures import ThreadPoolExecutor
+
+        # Each thread takes the next batch when it is free: a slow core holds up one batch, not half of the work
+        numbers = count()
+
+        def next_starts() -> Iterable[int]:
+            while (number := next(numbers)) < len(starts):
+                yield starts[number]
+
+        with ThreadPoolExecutor(workers, "netsieve-scorer") as pool:
+            for done in [pool.submit(score_batches, next_starts(), scores) for _ in range(workers)]:
+                done.result()
+        return scores
+
+    def _set_threshold(self, policy: str | Policy | float) -> None:
+        if isinstance(policy, str | Policy):
+            text = str(policy)
+            stored = self.model_file.thresholds
+            if text not in stored:
+                parsed = parse_policy(text) if isinstance(policy, str) else policy
+                text = str(parsed)
+                if text not in stored:
+                    self._policy, self._threshold = text, parsed.threshold(self.calibration)
+                    return
+            self._policy, self._threshold = text, _float32_below(stored[text])
+            return
+        value = float(policy)
+        if not math.isfinite(value):
+            raise ThresholdError(f"the threshold {value} is not finite; give a score, or a policy like 'fpr:0.001'")
+        self._policy, self._threshold = f"score:{value!r}", _float32_below(value)
+
+    def _check_process(self) -> None:
+        if os.getpid() != self._process:
+            raise ForkError(
+                "this scorer was made before the process was forked, and its runtime does not survive that; make the "
+                "Scorer in the child process, or start processes with multiprocessing's 'spawn' or 'forkserver'"
+            )
+
+
+def _restored(model: ModelFile, options: dict[str, Any], policy: str, threshold: float) -> Scorer:
+    scorer = Scorer(model, **options)
+    scorer._policy, scorer._threshold = policy, threshold
+    return scorer
+
+
+def _check_at_least(name: str, value: int, least: int) -> None:
+    if value < least:
+        raise ValueError(f"{name} is {value}, where at least {least} is expected")
+
+
+def _available_processors() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:
+        return os.cpu_count() or 1
+
+
+def _best_batch_size(model: ModelFile) -> int:
+    widest = max(
+        (size for array in model.initializers.values() if array.ndim == 2 for size in array.shape),
+        default=1,
+    )
+    rows = ACTIVATION_BYTES // (4 * max(widest, model.n_features))
+    return int(np.clip(2 ** (max(rows, 1).bit_length() - 1), BATCH_STEP, LARGEST_BATCH))
+
+
+def _float32_below(value: float) -> float:
+    """Return the largest float32 number that is not above ``value``: the same float32 scores lie above both."""
+    largest = float(np.finfo(np.float32).max)
+    rounded = np.float32(min(max(value, -largest), largest))
+    return float(rounded if float(rounded) <= value else np.nextafter(rounded, np.float32(-np.inf)))
+
+
+def _polars_frame(frame: Any) -> pl.DataFrame:
+    if isinstance(frame, pl.DataFrame):
+        return frame
+    if not hasattr(frame, "__arrow_c_stream__"):
+        hint = "; score_matrix takes arrays" if isinstance(frame, np.ndarray) else ""
+        hint = "; score_one takes a single record" if isinstance(frame, Mapping) else hint
+        raise TypeError(
+            f"a frame is expected (Polars, pandas, pyarrow, DuckDB, or another with the Arrow C stream interface), got "
+            f"{type(frame).__module__}.{type(frame).__qualname__}{hint}"
+        )
+    try:
+        return pl.DataFrame(frame)
+    except Exception as error:  # whatever the foreign library raises for a column that Arrow cannot hold
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise EncodeError(
+            f"the frame cannot be read through the Arrow interface ({reason}); fix its columns"
+        ) from error

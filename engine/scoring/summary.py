@@ -1,0 +1,124 @@
+"""What a file scoring job did: records in, scored, rejected and skipped, anomalies, time and memory."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from netsieve.engine.errors import NetsieveError
+
+if TYPE_CHECKING:
+    from netsieve.engine.scoring.stream import BlockResult
+
+
+@dataclass(slots=True, kw_only=True)
+class ScoreSummary:
+    """Outcome of scoring files; ``rows_in = rows_scored + rows_rejected + rows_skipped``.
+
+    Attributes
+    ----------
+    rows_in
+        Records and blank or header lines read.
+    rows_scored
+        Records that have a score, written or not.
+    rows_rejected
+        Records that could not be read; they are in the rejects file.
+    rows_skipped
+        Lines that are no records of the wanted kind, by reason in ``skipped``.
+    rows_written
+        Records in the output: fewer than scored with ``only_anomalies``, ``top`` or ``min_score``.
+    anomalies
+        Scored records above the threshold.
+    seconds
+        From the start of the job to the finished output.
+    rows_per_second
+        Records in by seconds.
+    peak_rss_bytes
+        Largest resident memory of the process so far.
+    skipped
+        Skipped lines by reason.
+    files
+        Number of input files.
+    threshold, policy
+        The threshold and the policy it stems from.
+    output
+        Output file, ``"-"`` for standard output, or None where none was written.
+    rejects
+        Rejects file, or None where nothing was rejected.
+    notes
+        What the reader should know about the output: renamed or absent columns.
+    """
+
+    rows_in: int = 0
+    rows_scored: int = 0
+    rows_rejected: int = 0
+    rows_skipped: int = 0
+    rows_written: int = 0
+    anomalies: int = 0
+    seconds: float = 0.0
+    rows_per_second: float = 0.0
+    peak_rss_bytes: int = 0
+    skipped: dict[str, int] = field(default_factory=dict)
+    files: int = 0
+    threshold: float = 0.0
+    policy: str = ""
+    output: str | None = None
+    rejects: str | None = None
+    notes: list[str] = field(default_factory=list)
+
+    def count(self, block: BlockResult[Any]) -> None:
+        """Add a block's records."""
+        self.rows_in += block.records + sum(block.skipped.values())
+        self.rows_scored += block.scored
+        self.rows_rejected += len(block.rejects)
+        for reason, lines in block.skipped.items():
+            self.skipped[reason] = self.skipped.get(reason, 0) + lines
+            self.rows_skipped += lines
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the summary as plain data for JSON."""
+        return asdict(self)
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Return the summary as names and values to show."""
+        skipped = ", ".join(f"{reason} {count:,}" for reason, count in self.skipped.items())
+        share = f" ({self.anomalies / self.rows_scored:.3%})" if self.rows_scored else ""
+        return [
+            ("records in", f"{self.rows_in:,} from {self.files:,} file{'s' * (self.files != 1)}"),
+            ("scored", f"{self.rows_scored:,}"),
+            ("rejected", f"{self.rows_rejected:,}" + (f", see {self.rejects}" if self.rejects else "")),
+            ("skipped", f"{self.rows_skipped:,}" + (f" ({skipped})" if skipped else "")),
+            ("anomalies", f"{self.anomalies:,}{share}"),
+            ("threshold", f"{self.threshold:.6g} ({self.policy})"),
+            ("time", f"{self.seconds:.2f} s, {self.rows_per_second:,.0f} records/s"),
+            ("peak memory", f"{self.peak_rss_bytes / 1e6:,.0f} MB"),
+            ("written", f"{self.rows_written:,} records to {self.output}" if self.output else "nothing"),
+        ]
+
+    def check(self) -> None:
+        """Raise :class:`NetsieveError` where records got lost or were counted twice, which is a bug."""
+        accounted = self.rows_scored + self.rows_rejected + self.rows_skipped
+        if self.rows_in != accounted:
+            raise NetsieveError(
+                f"records read ({self.rows_in:,}) are not scored ({self.rows_scored:,}) + rejected "
+                f"({self.rows_rejected:,}) + skipped ({self.rows_skipped:,}); this is a bug, please report it"
+            )
+
+
+def peak_rss_bytes() -> int:
+    """Return the largest resident memory of this process so far, in bytes.
+
+    On Linux taken from the process's own high-water mark: ``getrusage`` also counts the parent at the time of
+    the fork.
+    """
+    try:
+        for line in Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

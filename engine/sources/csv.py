@@ -1,0 +1,289 @@
+"""Delimited text: comma, tab, semicolon or pipe, with a header line or with given column names."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import polars as pl
+
+from netsieve.engine.errors import SourceError
+from netsieve.engine.features.schema import ColumnKind
+from netsieve.engine.sources.blocks import BLOCK_BYTES, MAX_RECORD_BYTES, BlockCutter, overlong_reason
+from netsieve.engine.sources.source import RAW_BYTES, Block, ColumnRequest, ParsedBlock, Reject
+from netsieve.kernels import _native
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from netsieve.engine.sources.bytestream import ByteStream
+
+DELIMITERS: Final = ",\t;|"
+"""Delimiters that are looked for in the first record, in order of preference."""
+BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+LONGEST_HEADER: Final = 1024 * 1024
+"""The header must end within so many bytes."""
+SHOWN_CELL: Final = 80
+"""A wrong cell is shown in a reason up to so many characters."""
+
+SKIPPED: Final = 0
+KIND_CODES: Final[dict[ColumnKind, int]] = {"integer": 1, "float": 2, "boolean": 3, "string": 4, "datetime": 4}
+"""Codes of ``kernels._native.parse_records``; times stay text, which loses nothing."""
+INFERRED_KINDS: Final[dict[int, ColumnKind]] = {1: "integer", 2: "float", 3: "boolean", 4: "string"}
+
+# Reasons of kernels._native.parse_records
+FIELD_COUNT: Final = 1
+MISQUOTED: Final = 2
+OVERLONG: Final = 3
+CELL_REASONS: Final = {
+    4: "expected an integer",
+    5: "expected a number",
+    6: "expected true or false",
+    7: "invalid UTF-8",
+    8: "expected a 64-bit integer",
+}
+INVALID_UTF8: Final = 7
+FRACTION: Final = 8
+
+
+def sniff_delimiter(line: str) -> str:
+    """Return the delimiter that occurs most often outside quotes; a comma where there is none."""
+    counts: Counter[str] = Counter()
+    quoted = False
+    for character in line:
+        if character == '"':
+            quoted = not quoted
+        elif not quoted and character in DELIMITERS:
+            counts[character] += 1
+    return max(DELIMITERS, key=lambda delimiter: counts[delimiter])
+
+
+class CsvSource:
+    """A file of delimited text.
+
+    Parameters
+    ----------
+    stream
+        The text, at its beginning.
+    request
+        Columns wanted and their kinds.
+    delimiter
+        One character; None looks for it in the first line.
+    names
+        Column names of a file without a header line; None takes them from the first record. A first record that
+        equals the names is a header all the same.
+    block_bytes, max_record
+        See :class:`netsieve.engine.sources.blocks.BlockCutter`.
+
+    Raises
+    ------
+    SourceError
+        The file is empty, has no usable header, or its first record does not have as many fields as ``names``.
+    """
+
+    def __init__(
+        self,
+        stream: ByteStream,
+        request: ColumnRequest,
+        *,
+        delimiter: str | None = None,
+        names: Sequence[str] | None = None,
+        block_bytes: int = BLOCK_BYTES,
+        max_record: int = MAX_RECORD_BYTES,
+    ) -> None:
+        if delimiter is not None and (len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n'):
+            raise SourceError(f"{delimiter!r} is no delimiter; give one ASCII character other than a quote or line end")
+        self._stream = stream
+        self._request = request
+        self._max_record = max_record
+        self._leading_blank = self._skip_to_first_record()
+        fields, first_record, lines, self._delimiter = self._read_first_record(delimiter)
+        if names is None:
+            self.columns = _header_names(fields, stream.label)
+            self._header = first_record.rstrip(b"\r\n")
+            stream.skip(len(first_record))
+        else:
+            self.columns = _given_names(names, fields, stream.label)
+            self._header = self._delimiter.join(names).encode()
+            lines = 0
+        self._codes = self._known_codes()
+        self._inferred: frozenset[int] = frozenset()
+        self._cutter = BlockCutter(
+            stream,
+            self._scan,
+            first_line=1 + self._leading_blank + lines,
+            block_bytes=block_bytes,
+            max_record=max_record,
+        )
+
+    @property
+    def name(self) -> str:
+        """Path as it was given."""
+        return self._stream.name
+
+    @property
+    def total_bytes(self) -> int | None:
+        """Size of the file; None for pipes."""
+        return self._stream.total_bytes
+
+    def close(self) -> None:
+        """Close the file."""
+        self._stream.close()
+
+    def blocks(self) -> Iterator[Block]:
+        """Yield the file's blocks in order, once."""
+        first = True
+        for block in self._cutter.blocks():
+            if first and len(block.data):
+                first = False
+                self._infer_kinds(block.data)
+            if block.sequence == 0 and self._leading_blank:
+                blank = block.skipped.get("blank", 0) + self._leading_blank
+                yield replace(block, skipped={**block.skipped, "blank": blank})
+            else:
+                yield block
+
+    def parse(self, block: Block) -> ParsedBlock:
+        """Return a block's records as a frame; the rejected ones with what is wrong with them."""
+        codes = list(self._codes)
+        while True:
+            parsed = _native.parse_records(
+                block.data,
+                ord(self._delimiter),
+                self._header,
+                self._max_record,
+                codes,
+                block.records - len(block.rejects),
+            )
+            rejected = parsed.rejected
+            fractions = {int(column) for column in rejected[rejected[:, 4] == FRACTION, 5]} & self._inferred
+            if not fractions:
+                break
+            for column in fractions:  # held integers so far: read the block again with floats
+                codes[column] = KIND_CODES["float"]
+        wanted = [name for name, code in zip(self.columns, codes, strict=True) if code != SKIPPED]
+        frame = pl.DataFrame({name: pl.Series(column) for name, column in zip(wanted, parsed.columns, strict=True)})
+        record: NDArray[np.int64] | range = range(block.first_record, block.first_record + parsed.rows)
+        if len(rejected):
+            every = np.arange(block.first_record, block.first_record + parsed.records)
+            record = np.delete(every, rejected[:, 0])
+        return ParsedBlock(
+            frame=frame,
+            record=record,
+            rejects=[*block.rejects, *self._rejects(block, rejected)],
+            skipped=dict(block.skipped),
+            source_file=block.source_file,
+            bytes_read=block.bytes_read,
+        )
+
+    def _scan(self, text: NDArray[np.uint8], final: bool) -> _native.RecordScan:
+        return _native.scan_records(text, ord(self._delimiter), self._header, self._max_record, final)
+
+    def _skip_to_first_record(self) -> int:
+        """Move on over the byte order mark and blank lines; returns the number of the latter."""
+        head = bytes(self._stream.peek(LONGEST_HEADER))
+        text = head.removeprefix(BYTE_ORDER_MARK)
+        rest = text.lstrip(b"\r\n")
+        if not rest:
+            raise SourceError(f"{self._stream.label} is empty: it has no header line and no records")
+        self._stream.skip(len(head) - len(rest))
+        return text[: len(text) - len(rest)].count(b"\n")
+
+    def _read_first_record(self, delimiter: str | None) -> tuple[list[str], bytes, int, str]:
+        """Return the first record's fields, its bytes with the line end, its number of lines, and the delimiter."""
+        head = bytes(self._stream.peek(LONGEST_HEADER))
+        if b"\n" not in head and len(head) == LONGEST_HEADER:
+            raise SourceError(
+                f"{self._stream.label}: the first line does not end within {LONGEST_HEADER} bytes; is this a CSV file?"
+            )
+        lines = head.splitlines(keepends=True) if b"\n" not in head else [line + b"\n" for line in head.split(b"\n")]
+        if b"\n" not in head and len(lines) > 1:
+            raise SourceError(
+                f"{self._stream.label} ends its lines with bare carriage returns; "
+                "convert them to newlines (tr '\\r' '\\n')"
+            )
+        try:
+            if delimiter is None:
+                delimiter = sniff_delimiter(lines[0].decode("utf-8"))
+            reader = csv.reader((line.decode("utf-8") for line in lines), delimiter=delimiter, strict=True)
+            fields = next(reader)
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise SourceError(
+                f"{self._stream.label}: the first record cannot be read as UTF-8 delimited text ({error}); "
+                "expected a header line with the column names"
+            ) from error
+        record = b"".join(lines[: reader.line_num])
+        return fields, record[: len(head)], reader.line_num, delimiter
+
+    def _known_codes(self) -> list[int]:
+        codes = []
+        for name in self.columns:
+            wanted = self._request.wants(name)
+            codes.append(KIND_CODES[self._request.kinds.get(name, "string")] if wanted else SKIPPED)
+        return codes
+
+    def _infer_kinds(self, text: NDArray[np.uint8]) -> None:
+        unknown = [
+            i
+            for i, name in enumerate(self.columns)
+            if self._request.infer and name not in self._request.kinds and self._request.wants(name)
+        ]
+        if not unknown:
+            return
+        kinds = _native.infer_kinds(text, ord(self._delimiter), self._header, self._max_record, len(self.columns))
+        for i in unknown:
+            self._codes[i] = kinds[i]
+        self._inferred = frozenset(unknown)
+
+    def _rejects(self, block: Block, rejected: NDArray[np.int64]) -> Iterator[Reject]:
+        assert block.first_line is not None
+        assert block.offset is not None
+        text = memoryview(block.data)
+        for record, lines, start, end, reason, column, cell_start, cell_end in rejected.tolist():
+            yield Reject(
+                source_file=block.source_file,
+                record=block.first_record + record,
+                line=block.first_line + lines,
+                offset=block.offset + start,
+                reason=self._reason(reason, column, bytes(text[cell_start:cell_end])),
+                raw=bytes(text[start : min(end, start + RAW_BYTES)]).decode("utf-8", "surrogateescape"),
+            )
+
+    def _reason(self, reason: int, column: int, cell: bytes) -> str:
+        if reason == FIELD_COUNT:
+            return f"{column} field{'' if column == 1 else 's'}, expected {len(self.columns)}"
+        if reason == OVERLONG:
+            return overlong_reason(self._max_record)
+        if reason == MISQUOTED:
+            return "a quoted field is not closed, or text follows its closing quote"
+        what = f"column {self.columns[column]!r}: {CELL_REASONS[reason]}"
+        if reason == INVALID_UTF8:
+            return what
+        shown = cell.decode("utf-8", "replace")
+        return f"{what}, got {shown[:SHOWN_CELL] + '...' if len(shown) > SHOWN_CELL else shown!r}"
+
+
+def _header_names(fields: list[str], label: str) -> tuple[str, ...]:
+    names = tuple(field.strip() or f"column_{number}" for number, field in enumerate(fields, 1))
+    _check_unique(names, f"{label} has no header line with unique names (if it has none at all, give the column names)")
+    return names
+
+
+def _given_names(names: Sequence[str], fields: list[str], label: str) -> tuple[str, ...]:
+    _check_unique(names, "the column names given are not unique")
+    if len(names) != len(fields):
+        raise SourceError(
+            f"{label}: the first record has {len(fields)} fields, but {len(names)} column names were given"
+        )
+    return tuple(names)
+
+
+def _check_unique(names: Sequence[str], complaint: str) -> None:
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        shown = ", ".join(map(repr, twice[:5])) + (f" and {len(twice) - 5} more" if len(twice) > 5 else "")
+        raise SourceError(f"duplicate column name {shown}: {complaint}")

@@ -1,0 +1,188 @@
+"""Parquet files, read batch by batch."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from netsieve.engine.errors import SourceError
+from netsieve.engine.sources.bytestream import STANDARD_INPUT, ByteStream
+from netsieve.engine.sources.source import RAW_BYTES, Block, ColumnRequest, ParsedBlock, Reject
+
+BATCH_ROWS: Final = 65_536
+BATCH_BYTES: Final = 32 * 1024 * 1024
+"""A batch holds fewer rows where they are wide."""
+SPOOL_CHUNK: Final = 1024 * 1024
+MISSING_TOKENS: Final = ("", "-", "?", "na", "n/a", "nan", "+nan", "-nan", "null", "none")
+"""Texts that stand for no value in a number column, in any case (as in ``cpp/cells.cpp``)."""
+TRUE_TOKENS: Final = ("true", "t", "1")
+FALSE_TOKENS: Final = ("false", "f", "0")
+
+
+class ParquetSource:
+    """A Parquet file. One that comes compressed or from standard input is first copied to a temporary file.
+
+    Column kinds of the request apply to text columns only; all others have their types from the file.
+
+    Parameters
+    ----------
+    stream
+        The file, at its beginning.
+    request
+        Columns wanted and their kinds.
+
+    Raises
+    ------
+    SourceError
+        The file is damaged, or two of its columns have one name.
+    """
+
+    def __init__(self, stream: ByteStream, request: ColumnRequest) -> None:
+        self._stream = stream
+        self._request = request
+        self._spool: Any = None
+        try:
+            if stream.compression is not None or stream.name == STANDARD_INPUT:
+                self._spool = tempfile.TemporaryFile()  # noqa: SIM115 (closed by close)
+                chunk = memoryview(bytearray(SPOOL_CHUNK))
+                while size := stream.readinto(chunk):
+                    self._spool.write(chunk[:size])
+                self._spool.seek(0)
+            file = self._spool if self._spool is not None else stream.name
+            self._file = pq.ParquetFile(file, page_checksum_verification=True)
+        except (pa.ArrowException, OSError) as error:
+            self._close_spool()
+            raise self._damaged(error) from error
+        self.columns = tuple(self._file.schema_arrow.names)
+        twice = [name for name, count in Counter(self.columns).items() if count > 1]
+        if twice:
+            self.close()
+            raise SourceError(f"duplicate column name {', '.join(map(repr, twice))}: {stream.label} names it twice")
+
+    @property
+    def name(self) -> str:
+        """Path as it was given."""
+        return self._stream.name
+
+    @property
+    def total_bytes(self) -> int | None:
+        """Size of the file; None for pipes."""
+        return self._stream.total_bytes
+
+    def close(self) -> None:
+        """Close the file and the temporary one."""
+        self._file.close(force=True)
+        self._close_spool()
+        self._stream.close()
+
+    def _close_spool(self) -> None:
+        if self._spool is not None:
+            self._spool.close()
+
+    def _damaged(self, error: Exception) -> SourceError:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        return SourceError(f"{self._stream.label} cannot be read as Parquet: {reason}")
+
+    def blocks(self) -> Iterator[Block]:
+        """Yield the file's record batches in order, once."""
+        wanted = [name for name in self.columns if self._request.wants(name)]
+        rows = self._file.metadata.num_rows
+        first = sequence = bytes_read = 0
+        try:
+            for batch in self._batches(wanted):
+                until = (self.total_bytes or 0) * (first + batch.num_rows) // rows
+                yield Block(
+                    source_file=self.name,
+                    sequence=sequence,
+                    first_record=first,
+                    records=batch.num_rows,
+                    first_line=None,
+                    offset=None,
+                    data=batch,
+                    bytes_read=until - bytes_read,
+                )
+                first += batch.num_rows
+                sequence += 1
+                bytes_read = until
+        except (pa.ArrowException, OSError) as error:
+            raise self._damaged(error) from error
+
+    def _batches(self, wanted: list[str]) -> Iterator[pa.RecordBatch]:
+        batch_rows = self._batch_rows()
+        # one row group at a time: asked for all at once, pyarrow's memory grows with the file
+        for group in range(self._file.num_row_groups):
+            for batch in self._file.iter_batches(batch_rows, row_groups=[group], columns=wanted, use_threads=False):
+                if batch.num_rows:
+                    yield batch
+
+    def _batch_rows(self) -> int:
+        metadata = self._file.metadata
+        size = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
+        row_bytes: int = max(1, size // max(1, metadata.num_rows))
+        return max(1024, min(BATCH_ROWS, BATCH_BYTES // row_bytes))
+
+    def parse(self, block: Block) -> ParsedBlock:
+        """Return a batch as a frame, without copying where types allow; numbers written as text are parsed."""
+        frame = pl.DataFrame(block.data)
+        frame = frame.with_columns(pl.col(pl.Categorical, pl.Enum).cast(pl.String))
+        frame = frame.with_columns(pl.col(pl.Decimal).cast(pl.Float64))
+        wrong: dict[int, str] = {}
+        for column in frame.select(pl.col(pl.String)):
+            kind = self._request.kinds.get(column.name)
+            if kind not in ("integer", "float", "boolean"):
+                continue
+            converted, bad = _from_text(column, kind)
+            frame = frame.with_columns(converted)
+            for row in np.flatnonzero(bad).tolist():
+                expected = {"integer": "an integer", "float": "a number"}.get(kind, "true or false")
+                wrong.setdefault(row, f"column {column.name!r}: expected {expected}, got {column[row]!r}")
+        record: NDArray[np.int64] | range = range(block.first_record, block.first_record + block.records)
+        rejects = []
+        if wrong:
+            rejects = [self._reject(block, row, reason) for row, reason in sorted(wrong.items())]
+            sound = np.ones(block.records, np.bool_)
+            sound[list(wrong)] = False
+            frame = frame.filter(sound)
+            record = block.first_record + np.flatnonzero(sound)
+        return ParsedBlock(
+            frame=frame,
+            record=record,
+            rejects=rejects,
+            skipped={},
+            source_file=block.source_file,
+            bytes_read=block.bytes_read,
+        )
+
+    def _reject(self, block: Block, row: int, reason: str) -> Reject:
+        raw = json.dumps(block.data.slice(row, 1).to_pylist()[0], default=str)
+        return Reject(block.source_file, block.first_record + row, None, None, reason, raw[:RAW_BYTES])
+
+
+def _from_text(column: pl.Series, kind: str) -> tuple[pl.Series, NDArray[np.bool_]]:
+    """Return a text column as numbers or booleans, and which rows are neither that nor missing."""
+    text = column.str.strip_chars(" \t")
+    lower = text.str.to_lowercase()
+    missing = lower.is_in(MISSING_TOKENS).fill_null(True)
+    if kind == "boolean":
+        true = lower.is_in(TRUE_TOKENS)
+        sound = true | lower.is_in(FALSE_TOKENS)
+        values = pl.select(pl.when(sound).then(true)).to_series()
+    else:
+        values = text.set(missing, None).str.strip_prefix("+").cast(pl.Float64, strict=False)
+        if kind == "integer":
+            exact = text.cast(pl.Int64, strict=False)
+            whole = values.cast(pl.Int64, strict=False)
+            integral = pl.select(pl.when(whole.cast(pl.Float64) == values).then(whole)).to_series()
+            values = pl.select(pl.coalesce(exact, integral)).to_series()
+        sound = values.is_not_null()
+    bad = ~(missing | sound.fill_null(False))
+    return values.alias(column.name), bad.to_numpy()

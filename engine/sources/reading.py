@@ -1,0 +1,189 @@
+"""Whole inputs as a stream of parsed blocks, or as one frame of bounded size for training."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from netsieve.engine.errors import SourceError
+from netsieve.engine.sources.blocks import BLOCK_BYTES
+from netsieve.engine.sources.formats import open_source
+from netsieve.engine.sources.inputs import expand_inputs
+from netsieve.engine.sources.source import ColumnRequest, ParsedBlock, Reject
+
+KEPT_REJECTS: Final = 1000
+"""Rejects of which :func:`read_frame` keeps the details; the others are counted."""
+
+
+def scan(
+    inputs: Sequence[str],
+    *,
+    columns: ColumnRequest | None = None,
+    delimiter: str | None = None,
+    names: Sequence[str] | None = None,
+    block_bytes: int = BLOCK_BYTES,
+) -> Iterator[ParsedBlock]:
+    """Yield the records of all inputs, block by block, in order, on the calling thread.
+
+    Parameters as for :func:`netsieve.engine.sources.formats.open_source`; ``inputs`` as for
+    :func:`netsieve.engine.sources.inputs.expand_inputs`.
+
+    Raises
+    ------
+    SourceError
+        An input cannot be read.
+    """
+    for path in expand_inputs(inputs):
+        source = open_source(path, columns=columns, delimiter=delimiter, names=names, block_bytes=block_bytes)
+        with closing(source):
+            for block in source.blocks():
+                yield source.parse(block)
+
+
+@dataclass(frozen=True, slots=True)
+class FrameRead:
+    """What :func:`read_frame` read.
+
+    Attributes
+    ----------
+    frame
+        The records, in file order; a sample of them where there were more than asked for.
+    rows_seen
+        Records read without those rejected: the frame's height, or more where it is a sample.
+    rejected, rejects
+        Records that could not be read: how many, and the first :data:`KEPT_REJECTS` of them.
+    skipped
+        Lines that are no records, by reason.
+    """
+
+    frame: pl.DataFrame
+    rows_seen: int
+    rejected: int
+    rejects: list[Reject]
+    skipped: dict[str, int]
+
+
+def read_frame(
+    inputs: Sequence[str],
+    *,
+    columns: ColumnRequest | None = None,
+    delimiter: str | None = None,
+    names: Sequence[str] | None = None,
+    max_rows: int | None = None,
+    seed: int = 0,
+    progress: Callable[[int], None] | None = None,
+    block_bytes: int = BLOCK_BYTES,
+) -> FrameRead:
+    """Read inputs into one frame.
+
+    Parameters
+    ----------
+    inputs, columns, delimiter, names, block_bytes
+        As for :func:`scan`. Columns that one file has and another lacks are null there.
+    max_rows
+        Most rows to keep. Where there are more, a uniform random sample without replacement is kept, in file order;
+        memory stays bounded by about twice as many.
+    seed
+        Of the sample.
+    progress
+        Called after each block with the bytes read for it.
+
+    Raises
+    ------
+    SourceError
+        An input cannot be read, or ``max_rows`` is not positive.
+    """
+    if max_rows is not None and max_rows < 1:
+        raise SourceError(f"max_rows is {max_rows}; expected at least 1")
+    kept = _Sample(max_rows, seed)
+    skipped: Counter[str] = Counter()
+    rejects: list[Reject] = []
+    rejected = rows_seen = 0
+    empty: pl.DataFrame | None = None
+    for path in expand_inputs(inputs):
+        source = open_source(path, columns=columns, delimiter=delimiter, names=names, block_bytes=block_bytes)
+        with closing(source):
+            wanted = [name for name in source.columns if columns is None or columns.wants(name)]
+            empty = empty if empty is not None else pl.DataFrame(schema=dict.fromkeys(wanted, pl.String))
+            for block in source.blocks():
+                parsed = source.parse(block)
+                kept.add(parsed.frame)
+                rows_seen += parsed.frame.height
+                rejected += len(parsed.rejects)
+                rejects += parsed.rejects[: KEPT_REJECTS - len(rejects)]
+                skipped.update(parsed.skipped)
+                if progress is not None:
+                    progress(parsed.bytes_read)
+    frame = kept.frame()
+    return FrameRead(
+        frame=frame if frame is not None else empty if empty is not None else pl.DataFrame(),
+        rows_seen=rows_seen,
+        rejected=rejected,
+        rejects=rejects,
+        skipped=dict(skipped),
+    )
+
+
+class _Sample:
+    """The rows with the smallest random numbers: a uniform sample of known size from a stream of unknown length."""
+
+    def __init__(self, size: int | None, seed: int) -> None:
+        self._size = size
+        self._random = np.random.default_rng(seed)
+        self._frames: list[pl.DataFrame] = []
+        self._keys: list[NDArray[np.float64]] = []
+        self._rows = 0
+        self._bound = 1.0
+
+    def add(self, frame: pl.DataFrame) -> None:
+        if not frame.height:
+            return
+        if self._size is not None:
+            keys = self._random.random(frame.height)
+            below = keys < self._bound
+            if not below.all():
+                frame, keys = _filtered(frame, below), keys[below]
+            self._keys.append(keys)
+        self._frames.append(frame)
+        self._rows += frame.height
+        if self._size is not None and self._rows > 2 * self._size:
+            self._thin()
+
+    def frame(self) -> pl.DataFrame | None:
+        if self._size is not None and self._rows > self._size:
+            self._thin()
+        return _joined(self._frames) if self._frames else None
+
+    def _thin(self) -> None:
+        assert self._size is not None
+        keys = np.concatenate(self._keys)
+        self._bound = float(np.partition(keys, self._size)[self._size])  # drawn from [0, 1): ties do not happen
+        below = keys < self._bound
+        self._frames = [_filtered(_joined(self._frames), below)]
+        self._keys = [keys[below]]
+        self._rows = self._frames[0].height
+
+
+def _filtered(frame: pl.DataFrame, rows: NDArray[np.bool_]) -> pl.DataFrame:
+    """Return some rows of a frame. Their text is copied, as otherwise that of the other rows would stay in memory."""
+    return frame.filter(rows).with_columns(pl.col(pl.String) + "")
+
+
+def _joined(frames: list[pl.DataFrame]) -> pl.DataFrame:
+    """Return frames below each other; a column that is integer here and float there is float."""
+    if all(frame.schema == frames[0].schema for frame in frames):
+        return pl.concat(frames, rechunk=True)
+    return pl.concat([_without_empty_text(frame) for frame in frames], how="diagonal_relaxed", rechunk=True)
+
+
+def _without_empty_text(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return a frame whose text columns without any value are of no type, so that they take on that of others."""
+    empty = [s.name for s in frame if s.dtype == pl.String and s.null_count() == frame.height]
+    return frame.with_columns(pl.lit(None).alias(name) for name in empty) if empty else frame

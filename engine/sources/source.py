@@ -1,0 +1,168 @@
+"""What every format gives: blocks cut in order by one thread, and frames parsed from them by any thread."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from netsieve.engine.features.schema import ColumnKind
+
+if TYPE_CHECKING:
+    import numpy as np
+    import polars as pl
+    from numpy.typing import NDArray
+
+RAW_BYTES: Final = 4096
+"""A rejected record's text is cut at so many bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnRequest:
+    """Which columns are wanted, and how they are read from text.
+
+    Attributes
+    ----------
+    columns
+        Names of the columns wanted; None for all. Names that a file lacks are absent from its frames.
+    kinds
+        How columns are read from text. A cell that is not of its column's kind rejects the record, unless it is
+        missing. ``"datetime"`` columns of text formats stay text.
+    infer
+        Whether the kinds of columns not in ``kinds`` are inferred from a file's first block; otherwise they are
+        read as text. A column inferred to hold integers turns to floats in the block that has the first fraction.
+    """
+
+    columns: tuple[str, ...] | None = None
+    kinds: Mapping[str, ColumnKind] = field(default_factory=dict)
+    infer: bool = True
+
+    def wants(self, name: str) -> bool:
+        """Whether the column is to be read."""
+        return self.columns is None or name in self.columns
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A record that could not be read.
+
+    Attributes
+    ----------
+    source_file
+        Path of the file as it was given, ``-`` for standard input.
+    record
+        0-based record number within the file.
+    line
+        1-based physical line the record begins on; None where the format has no lines.
+    offset
+        Byte offset of the record in the decompressed file; None where the format has none.
+    reason
+        What is wrong with it.
+    raw
+        Its text, cut at :data:`RAW_BYTES`; bytes that are not UTF-8 stand as lone surrogates (``surrogateescape``).
+    """
+
+    source_file: str
+    record: int
+    line: int | None
+    offset: int | None
+    reason: str
+    raw: str
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Some whole records of one file, not parsed yet.
+
+    Attributes
+    ----------
+    source_file, sequence
+        File, and number of the block within it.
+    first_record, records
+        0-based number of the first record within the file, and how many there are (the rejected ones among them).
+    first_line, offset
+        Where the block begins: 1-based physical line and decompressed byte offset; None where the format has none.
+    data
+        For text uint8 ``[n]``, for Parquet a ``pyarrow.RecordBatch``.
+    bytes_read
+        Bytes of the file (compressed as it is) that were read since the block before; they sum up to
+        ``Source.total_bytes``.
+    skipped
+        Lines that are no records, by reason.
+    rejects
+        Records that were already rejected when the blocks were cut.
+    """
+
+    source_file: str
+    sequence: int
+    first_record: int
+    records: int
+    first_line: int | None
+    offset: int | None
+    data: Any
+    bytes_read: int
+    skipped: Mapping[str, int] = field(default_factory=dict)
+    rejects: tuple[Reject, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedBlock:
+    """A block as a frame.
+
+    ``records = frame.height + len(rejects)``; what was skipped took no record number.
+
+    Attributes
+    ----------
+    frame
+        The columns wanted, in file order.
+    record
+        0-based record number within the file of each row of the frame.
+    rejects
+        Records that could not be read, in file order.
+    skipped
+        Lines that are no records, by reason (``"blank"``, ``"header"``).
+    source_file, bytes_read
+        As in the block.
+    """
+
+    frame: pl.DataFrame
+    record: NDArray[np.int64] | range
+    rejects: list[Reject]
+    skipped: dict[str, int]
+    source_file: str
+    bytes_read: int
+
+
+class Source(Protocol):
+    """A file that is open for reading.
+
+    One thread iterates over :meth:`blocks`, which is cheap; any number of threads call :meth:`parse`, which does
+    the work.
+    """
+
+    @property
+    def name(self) -> str:
+        """Path as it was given, ``-`` for standard input."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """All columns of the file, in file order, whether wanted or not."""
+
+    @property
+    def total_bytes(self) -> int | None:
+        """Size of the file, compressed as it is; None where it is not known."""
+
+    def blocks(self) -> Iterator[Block]:
+        """Yield the file's blocks in order, once.
+
+        Raises
+        ------
+        SourceError
+            The file is truncated or damaged.
+        """
+
+    def parse(self, block: Block) -> ParsedBlock:
+        """Return a block's records as a frame."""
+
+    def close(self) -> None:
+        """Close the file."""

@@ -1,0 +1,1 @@
+"""Splits, training loops and checkpoints."""

@@ -1,0 +1,348 @@
+"""Training a detector from a frame of records to a model that can be exported."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import platform
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+import netsieve
+from netsieve.engine.detectors.detector import Detector
+from netsieve.engine.detectors.registry import detector_class, detector_parameters
+from netsieve.engine.errors import ThresholdError, TrainingError
+from netsieve.engine.evaluation.metrics import Evaluation, evaluate_scores
+from netsieve.engine.features.encoding import Encoder
+from netsieve.engine.features.inference import fit_schema, infer_schema
+from netsieve.engine.features.schema import FeatureSchema
+from netsieve.engine.thresholds.calibration import Calibration
+from netsieve.engine.thresholds.policy import best_f1_threshold, default_policy, parse_policy
+from netsieve.engine.training.labels import normal_records, record_time
+from netsieve.engine.training.splits import Splits, SplitShares, split_records
+
+LARGEST_PART: Final = 1_000_000
+"""Records of a part beyond this many are left out, drawn at random, so that memory stays bounded."""
+PARITY_ROWS: Final = 10_000
+"""Held-out rows that an export is checked on."""
+NAMED_POLICIES: Final = (
+    "mean_std:3",
+    "percentile:95",
+    "percentile:99",
+    "contamination:0.01",
+    "fpr:0.01",
+    "fpr:0.001",
+    "fpr:0.0001",
+)
+"""Thresholds written into every model file, as far as the calibration supports them."""
+VERSIONED_LIBRARIES: Final = ("numpy", "polars", "torch", "scikit-learn", "onnx")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingResult:
+    """A trained detector with all that its model file holds.
+
+    Attributes
+    ----------
+    detector
+        The trained detector.
+    schema
+        The fitted schema.
+    calibration
+        Scores of the calibration records.
+    thresholds
+        Threshold by policy text, and the default policy's text under ``"default"``.
+    provenance
+        UTC time, rows of each part, data fingerprint, parameters, library versions, test metrics.
+    splits
+        Row numbers of the four parts in the frame.
+    evaluation
+        Of the test part, where labels were given and it holds attacks; else None. Where the test part chose the
+        threshold (``f1``), of the half that did not.
+    parity_rows
+        float32 ``[m, n_features]``, held-out encoded records that an export is checked on.
+    """
+
+    detector: Detector
+    schema: FeatureSchema
+    calibration: Calibration
+    thresholds: dict[str, float | str]
+    provenance: dict[str, Any]
+    splits: Splits
+    evaluation: Evaluation | None
+    parity_rows: NDArray[np.float32] = field(repr=False)
+
+    def export(self, path: str | Path) -> Path:
+        """Write the model file, and the weights beside it under the same name with ``.safetensors``.
+
+        Parameters
+        ----------
+        path
+            A file name, or a folder (it exists as one, or the text ends with a slash), in which the file is named
+            by detector and UTC time.
+
+        Returns
+        -------
+        Path
+            The model file.
+
+        Raises
+        ------
+        ExportError, ParityError, OutputError
+            The detector cannot be written, or the graph does not reproduce its scores; no model file is left.
+        """
+        from netsieve.export import write_model
+
+        target = Path(path)
+        if target.is_dir() or str(path).endswith(("/", os.sep)):
+            moment = datetime.fromisoformat(self.provenance["created"])
+            target = target / f"{self.detector.name}-{moment:%Y%m%dT%H%M%SZ}.onnx"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_model(
+            self.detector,
+            target,
+            schema=self.schema,
+            calibration=self.calibration,
+            provenance=self.provenance,
+            thresholds=self.thresholds,
+            parity_rows=self.parity_rows,
+        )
+        self.detector.save_weights(target.with_suffix(".safetensors"))
+        return target
+
+
+def train_detector(
+    frame: pl.DataFrame,
+    *,
+    detector: str = "autoencoder",
+    label: str | None = None,
+    normal: str | None = None,
+    features: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+    schema_overrides: Mapping[str, Any] | None = None,
+    threshold: str | None = None,
+    time_column: str | None = None,
+    shares: SplitShares | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    initial_weights: str | Path | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    progress: bool = True,
+) -> TrainingResult:
+    """Train a detector on a frame of records.
+
+    Parameters
+    ----------
+    frame
+        Records, one a row.
+    detector
+        A name of :data:`netsieve.engine.detectors.registry.DETECTORS`.
+    label, normal
+        Label column and the value of normal records, compared as text. With them only normal records train and
+        calibrate, and the others are tested on; without them all records count alike. Records without a label are
+        left out.
+    features, ignore, schema_overrides
+        Passed to :func:`netsieve.engine.features.inference.infer_schema`.
+    threshold
+        Default threshold policy; None chooses a false-positive rate that the calibration supports. ``"f1"`` is
+        chosen on half of the test records, and evaluated on the other half.
+    time_column
+        Splits by this column; None: by the first time stamp among the columns, if there is one.
+    shares
+        Shares of training, validation, calibration and test.
+    parameters
+        Parameters of the detector that differ from its defaults.
+    initial_weights
+        A safetensors file of an earlier training of the same detector to go on from; its schema is taken over.
+    seed
+        Of the split and the training.
+    device
+        ``"auto"``, ``"cpu"`` or ``"cuda"``.
+    progress
+        Whether to show a progress bar on stderr.
+
+    Raises
+    ------
+    TrainingError
+        No or too few records, unknown label column or value, unknown detector or parameter.
+    SchemaError, ThresholdError, DeviceError
+        A column, the policy or the device does not fit.
+    """
+    trainer = detector_class(detector)
+    if (label is None) != (normal is None):
+        raise TrainingError("a label column and the value of normal records go together; give both or neither")
+    if not frame.height:
+        raise TrainingError("there are no records to train on; give a file with at least a few dozen")
+    chosen_policy = None if threshold is None else parse_policy(threshold)
+    if chosen_policy is not None and chosen_policy.name == "f1" and label is None:
+        raise TrainingError("threshold policy f1 needs labels; name the label column and the value of normal records")
+
+    is_normal, labelled = None, np.ones(frame.height, dtype=bool)
+    if label is not None and normal is not None:
+        is_normal, labelled = normal_records(frame, label, normal)
+    unfitted = infer_schema(frame, features=features, ignore=ignore, label=label, overrides=schema_overrides)
+    time = record_time(frame, unfitted, time_column)
+    splits = _split_labelled(is_normal, labelled, None if time is None else time[1], shares, seed)
+
+    if initial_weights is None:
+        model = trainer(detector_parameters(detector, parameters))
+        schema = fit_schema(unfitted, frame[splits.train])
+    else:
+        earlier = trainer.load_weights(initial_weights)
+        assert earlier.schema is not None
+        schema = earlier.schema
+        model = trainer(replace(earlier.parameters, **(parameters or {})))
+    encoder = Encoder(schema)
+    x_train, x_validation, x_calibration, x_test = (
+        encoder.encode(frame[part]) for part in (splits.train, splits.validation, splits.calibration, splits.test)
+    )
+    model.fit(
+        schema,
+        x_train,
+        x_validation,
+        seed=seed,
+        device=device,
+        progress=progress,
+        initial_weights=initial_weights,
+    )
+    calibration = Calibration.fit(
+        model.score(x_calibration),
+        x_calibration,
+        model.feature_error(x_calibration),
+        schema,
+        population="unlabelled" if is_normal is None else "normal",
+    )
+    policy = chosen_policy or default_policy(calibration)
+    thresholds = _named_thresholds(calibration)
+    test_scores = model.score(x_test)
+    is_attack = None if is_normal is None else ~is_normal[splits.test]
+    evaluated = np.ones(len(test_scores), dtype=bool)
+    if policy.name == "f1":
+        assert is_attack is not None
+        # What chooses a threshold cannot say how good it is
+        evaluated = ~_half_of_each_class(is_attack, seed)
+        thresholds[str(policy)] = best_f1_threshold(test_scores[~evaluated], is_attack[~evaluated])
+    else:
+        thresholds[str(policy)] = policy.threshold(calibration)
+    thresholds["default"] = str(policy)
+    evaluation = None
+    if is_attack is not None and is_attack[evaluated].any() and not is_attack[evaluated].all():
+        evaluation = evaluate_scores(
+            test_scores[evaluated],
+            is_attack[evaluated],
+            float(thresholds[str(policy)]),
+            policy=policy,
+            calibration=calibration,
+        )
+    provenance = {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "detector": detector,
+        "rows": {
+            "read": frame.height,
+            "without_label": int((~labelled).sum()),
+            **{name: len(getattr(splits, name)) for name in ("train", "validation", "calibration", "test")},
+            "test_attacks": None if is_attack is None else int(is_attack.sum()),
+            "test_chose_threshold": int((~evaluated).sum()),
+        },
+        "split": "time" if splits.by_time else "random",
+        "time_column": None if time is None else time[0],
+        "label": label,
+        "normal": normal,
+        "data_fingerprint": _fingerprint(schema, x_train),
+        "seed": seed,
+        "device": device,
+        "continued_from": None if initial_weights is None else Path(initial_weights).name,
+        "parameters": asdict(model.parameters),
+        "training": model.summary,
+        "versions": _versions(),
+        "metrics": None if evaluation is None else evaluation.to_dict(),
+    }
+    return TrainingResult(
+        detector=model,
+        schema=schema,
+        calibration=calibration,
+        thresholds=thresholds,
+        provenance=provenance,
+        splits=splits,
+        evaluation=evaluation,
+        parity_rows=_parity_rows(x_test, x_calibration, seed),
+    )
+
+
+def _split_labelled(
+    is_normal: NDArray[np.bool_] | None,
+    labelled: NDArray[np.bool_],
+    time: NDArray[np.float64] | None,
+    shares: SplitShares | None,
+    seed: int,
+) -> Splits:
+    """Split the labelled records, and draw from parts that are larger than any use of them."""
+    kept = np.flatnonzero(labelled)
+    splits = split_records(
+        len(kept),
+        normal=None if is_normal is None else is_normal[kept],
+        time=None if time is None else time[kept],
+        shares=shares,
+        seed=seed,
+    )
+    generator = np.random.default_rng(seed)
+    parts = {}
+    for name in ("train", "validation", "calibration", "test"):
+        part = kept[getattr(splits, name)]
+        if len(part) > LARGEST_PART:
+            part = np.sort(generator.choice(part, LARGEST_PART, replace=False))
+        parts[name] = part
+    return Splits(**parts, by_time=splits.by_time)
+
+
+def _half_of_each_class(is_attack: NDArray[np.bool_], seed: int) -> NDArray[np.bool_]:
+    """Return a mask with a random half of the attacks, and of the others; the odd one goes in."""
+    half = np.zeros(len(is_attack), dtype=bool)
+    generator = np.random.default_rng(seed)
+    for rows in (np.flatnonzero(is_attack), np.flatnonzero(~is_attack)):
+        half[generator.permutation(rows)[: -(-len(rows) // 2)]] = True
+    return half
+
+
+def _named_thresholds(calibration: Calibration) -> dict[str, float | str]:
+    thresholds: dict[str, float | str] = {}
+    for text in NAMED_POLICIES:
+        policy = parse_policy(text)
+        with warnings.catch_warnings():
+            # nobody asked for these: the ones that the calibration cannot support are left out in silence
+            warnings.simplefilter("ignore")
+            with contextlib.suppress(ThresholdError):
+                thresholds[str(policy)] = policy.threshold(calibration)
+    return thresholds
+
+
+def _parity_rows(x_test: NDArray[np.float32], x_calibration: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
+    rows = x_test if len(x_test) else x_calibration
+    if len(rows) <= PARITY_ROWS:
+        return rows
+    return rows[np.random.default_rng(seed).choice(len(rows), PARITY_ROWS, replace=False)]
+
+
+def _fingerprint(schema: FeatureSchema, x: NDArray[np.float32]) -> str:
+    """Return the SHA-256 of the training matrix and its feature names: equal for equal training data."""
+    digest = hashlib.sha256("\n".join(schema.feature_names).encode())
+    digest.update(np.ascontiguousarray(x, dtype="<f4").data)
+    return digest.hexdigest()
+
+
+def _versions() -> dict[str, str]:
+    versions = {"netsieve": netsieve.__version__, "python": platform.python_version()}
+    for library in VERSIONED_LIBRARIES:
+        with contextlib.suppress(PackageNotFoundError):
+            versions[library] = version(library)
+    return versions

@@ -1,0 +1,113 @@
+"""A dense autoencoder's score as ONNX nodes.
+
+Layers are Gemm nodes named ``encoder_0``, ``encoder_1``, ... and ``decoder_0``, ..., with initializers
+``encoder_0.weight`` ``[inputs, outputs]`` and ``encoder_0.bias``, and nodes ``encoder_0.activation`` where
+they are not linear. The nodes ``residual`` and ``feature_error`` follow, then the latent distance.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from netsieve.engine.detectors.dense_autoencoder import NEGATIVE_SLOPE, DenseAutoencoder, DenseLayer
+from netsieve.engine.errors import ExportError
+from netsieve.engine.features.schema import FeatureSchema
+from netsieve.export.graph import FEATURE_ERROR, SCORE, Graph
+from netsieve.export.preprocessing import feature_selection
+
+
+def add_autoencoder(graph: Graph, schema: FeatureSchema, autoencoder: DenseAutoencoder, prepared: str) -> None:
+    """Add the nodes from the prepared matrix to ``feature_error`` and ``score``.
+
+    Parameters
+    ----------
+    graph
+        Graph to add to.
+    schema
+        Fitted schema: says which prepared columns belong to which feature.
+    autoencoder
+        The trained network.
+    prepared
+        Name of the prepared matrix, float32 ``[n, d]``.
+
+    Raises
+    ------
+    ExportError
+        The network's layers, weights and the schema do not fit together.
+    """
+    _check_shapes(schema, autoencoder)
+    code = _add_layers(graph, "encoder", autoencoder.encoder, prepared)
+    rebuilt = _add_layers(graph, "decoder", autoencoder.decoder, code)
+    residual = graph.node("Sub", rebuilt, prepared, name="residual")
+    _add_feature_error(graph, schema, autoencoder, residual)
+    axis = graph.constant("row_axis", np.array([1]))
+    has_latent = autoencoder.latent_center is not None
+    total = graph.node("ReduceSum", FEATURE_ERROR, axis, name="error_sum" if has_latent else SCORE, keepdims=0)
+    if has_latent:
+        graph.node("Add", total, _add_latent_distance(graph, autoencoder, code, axis), name=SCORE)
+
+
+def _check_shapes(schema: FeatureSchema, autoencoder: DenseAutoencoder) -> None:
+    width = len(feature_selection(schema))
+    sizes = [width]
+    for layer in (*autoencoder.encoder, *autoencoder.decoder):
+        if layer.weight.shape[0] != sizes[-1] or layer.bias.shape != layer.weight.shape[1:]:
+            raise ExportError(
+                f"an autoencoder layer of weight {layer.weight.shape} and bias {layer.bias.shape} follows "
+                f"{sizes[-1]} columns; the layers do not fit together"
+            )
+        sizes.append(layer.weight.shape[1])
+    if sizes[-1] != width or autoencoder.error_weight.shape != (width,):
+        raise ExportError(
+            f"the autoencoder rebuilds {sizes[-1]} columns with {autoencoder.error_weight.shape} weights, but the "
+            f"schema prepares {width}; use the schema it was trained with"
+        )
+
+
+def _add_layers(graph: Graph, part: str, layers: tuple[DenseLayer, ...], values: str) -> str:
+    for number, layer in enumerate(layers):
+        name = f"{part}_{number}"
+        weight = graph.constant(f"{name}.weight", layer.weight)
+        values = graph.node("Gemm", values, weight, graph.constant(f"{name}.bias", layer.bias), name=name)
+        if layer.activation == "relu":
+            values = graph.node("Relu", values, name=f"{name}.activation")
+        elif layer.activation == "leaky_relu":
+            values = graph.node("LeakyRelu", values, name=f"{name}.activation", alpha=NEGATIVE_SLOPE)
+    return values
+
+
+def _add_feature_error(graph: Graph, schema: FeatureSchema, autoencoder: DenseAutoencoder, residual: str) -> None:
+    """Add the node ``feature_error``: each feature's part of the score, its columns weighted and summed."""
+    weight = autoencoder.error_weight
+    selection = feature_selection(schema)
+    if autoencoder.aggregation == "absolute":
+        size = graph.node("Abs", residual, name="residual_size")
+    else:
+        size = graph.node("Mul", residual, residual, name="residual_squared")
+    if autoencoder.aggregation == "log_mean":
+        weighted = graph.node("Mul", size, graph.constant("error_weight", weight[None]), name="weighted_error")
+        one_more = graph.node("Add", weighted, graph.constant("unit", 1.0), name="weighted_error_plus_one")
+        size = graph.node("Log", one_more, name="log_error")
+        weight = np.full(len(weight), 1 / len(weight), dtype=np.float32)
+    if np.array_equal(selection, np.eye(len(weight))):
+        graph.node("Mul", size, graph.constant("feature_weight", weight[None]), name=FEATURE_ERROR)
+    else:
+        combination = graph.constant("feature_weight", weight[:, None] * selection)
+        graph.node("MatMul", size, combination, name=FEATURE_ERROR)
+
+
+def _add_latent_distance(graph: Graph, autoencoder: DenseAutoencoder, code: str, axis: str) -> str:
+    """Return the name of the latent part of the score, float32 ``[n]``."""
+    assert autoencoder.latent_center is not None
+    assert autoencoder.latent_whitening is not None
+    whitening = autoencoder.latent_whitening.astype(np.float64)
+    bias = -autoencoder.latent_center.astype(np.float64) @ whitening
+    weight = graph.constant("latent.weight", whitening)
+    whitened = graph.node("Gemm", code, weight, graph.constant("latent.bias", bias), name="latent")
+    distance = graph.node("ReduceSumSquare", whitened, axis, name="latent_distance", keepdims=0)
+    if autoencoder.aggregation != "log_mean":
+        return distance
+    one_more = graph.node("Add", distance, graph.constant("latent_unit", 1.0), name="latent_distance_plus_one")
+    logarithm = graph.node("Log", one_more, name="log_latent_distance")
+    columns = graph.constant("column_count", float(len(autoencoder.error_weight)))
+    return graph.node("Div", logarithm, columns, name="latent_mean")

@@ -1,0 +1,84 @@
+"""Building ONNX graphs: nodes and constants by name, and the model around them.
+
+Only the default operator domain at one opset is used, so that any runtime of the supported range reads the
+files and a native kernel can recognise the nodes by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+import onnx
+from numpy.typing import ArrayLike, NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+OPSET: Final = 18
+"""Opset of the default domain that graphs are written in."""
+HIGHEST_OPSET: Final = 20
+"""Largest opset of the graph contract, for nodes that other tools wrote."""
+IR_VERSION: Final = 10
+"""Version of the file format: read by every runtime of the supported range."""
+PRODUCER: Final = "netsieve"
+
+INPUT: Final = "x"
+SCORE: Final = "score"
+FEATURE_ERROR: Final = "feature_error"
+
+
+class Graph:
+    """An ONNX graph being written: nodes in topological order and constants.
+
+    Examples
+    --------
+    >>> graph = Graph()
+    >>> doubled = graph.node("Mul", "x", graph.constant("two", 2.0), name="double")
+    """
+
+    def __init__(self) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: dict[str, NDArray[Any]] = {}
+
+    def constant(self, name: str, value: ArrayLike) -> str:
+        """Keep ``value`` as the initializer ``name`` and return the name; floating point becomes float32."""
+        array = np.asarray(value)
+        if array.dtype.kind == "f":
+            array = array.astype(np.float32)
+        if name in self.constants:
+            raise ValueError(f"the graph already has a constant {name!r}")
+        self.constants[name] = np.ascontiguousarray(array) if array.ndim else array
+        return name
+
+    def node(self, operator: str, *inputs: str, name: str, **attributes: Any) -> str:
+        """Add a node with one output of the node's own name, and return that name."""
+        return self.split_node(operator, *inputs, name=name, outputs=(name,), **attributes)[0]
+
+    def split_node(
+        self, operator: str, *inputs: str, name: str, outputs: Sequence[str], **attributes: Any
+    ) -> tuple[str, ...]:
+        """Add a node with several named outputs, and return their names."""
+        self.nodes.append(helper.make_node(operator, list(inputs), list(outputs), name=name, **attributes))
+        return tuple(outputs)
+
+    def model(self, n_features: int, *, feature_error: bool, opset: int = OPSET) -> onnx.ModelProto:
+        """Return the model: ``x`` ``[n, n_features]`` to ``score`` ``[n]`` and, if asked, ``feature_error``.
+
+        ``opset`` is another than ours where nodes of another tool need it.
+        """
+        outputs = [helper.make_tensor_value_info(SCORE, TensorProto.FLOAT, ["n"])]
+        if feature_error:
+            outputs.append(helper.make_tensor_value_info(FEATURE_ERROR, TensorProto.FLOAT, ["n", n_features]))
+        graph = helper.make_graph(
+            self.nodes,
+            "netsieve",
+            [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["n", n_features])],
+            outputs,
+            [numpy_helper.from_array(value, name) for name, value in self.constants.items()],
+        )
+        return helper.make_model(
+            graph,
+            producer_name=PRODUCER,
+            ir_version=IR_VERSION,
+            opset_imports=[helper.make_opsetid("", opset)],
+        )

@@ -1,0 +1,179 @@
+"""The model file of a trained detector: built, checked, then written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Protocol
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from netsieve.engine.errors import ExportError, ParityError
+from netsieve.engine.features.schema import FeatureSchema
+from netsieve.engine.sinks.atomic import write_atomically
+from netsieve.engine.thresholds.calibration import Calibration
+from netsieve.export.autoencoder import add_autoencoder
+from netsieve.export.graph import Graph
+from netsieve.export.metadata import add_metadata
+from netsieve.export.parity import ParityReport, check_parity, hard_rows, score_function
+from netsieve.export.preprocessing import add_preprocessing
+
+
+class ScoringDetector(Protocol):
+    """What export needs of a trained detector, beside what the builder of its kind takes from it."""
+
+    schema: FeatureSchema | None
+
+    @property
+    def name(self) -> str:
+        """Its name in the registry of detectors."""
+        ...
+
+    def reference_score(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return the scores of encoded records in float64 arithmetic, ``[n]``."""
+        ...
+
+
+def _autoencoder_model(detector: Any, schema: FeatureSchema) -> onnx.ModelProto:
+    if detector.network is None:
+        raise ExportError("the autoencoder is not trained; call fit, or load weights, before exporting it")
+    graph = Graph()
+    add_autoencoder(graph, schema, detector.network, add_preprocessing(graph, schema))
+    return graph.model(len(schema.features), feature_error=True)
+
+
+BUILDERS: Final[Mapping[str, Callable[[Any, FeatureSchema], onnx.ModelProto]]] = {
+    "autoencoder": _autoencoder_model,
+}
+"""How the graph of each detector type is built, by the detector's name."""
+
+
+def write_model(
+    detector: ScoringDetector,
+    path: str | os.PathLike[str],
+    *,
+    schema: FeatureSchema,
+    calibration: Calibration,
+    thresholds: Mapping[str, float | str],
+    provenance: Mapping[str, Any],
+    parity_rows: NDArray[np.float32],
+) -> ParityReport:
+    """Export a trained detector to one ONNX model file.
+
+    Parameters
+    ----------
+    detector
+        Trained detector of a type in :data:`BUILDERS`.
+    path
+        File to write. It appears only when complete and checked; a file of that name is replaced.
+    schema
+        The fitted schema the detector was trained with.
+    calibration
+        Of the detector's scores.
+    thresholds
+        Named thresholds, and ``"default"`` with the name of one of them.
+    provenance
+        Where the model comes from; plain JSON values.
+    parity_rows
+        float32 ``[n, n_features]``, held-out records; the exported graph is compared with the detector on
+        these, and on hard rows made from them (:func:`netsieve.export.parity.hard_rows`).
+
+    Returns
+    -------
+    ParityReport
+        How closely the graph follows the detector.
+
+    Raises
+    ------
+    ExportError
+        No graph can be built of this detector. Nothing is written.
+    ParityError
+        The graph does not reproduce the detector's scores. Nothing is written.
+    OutputError
+        The file cannot be written.
+    """
+    if detector.name not in BUILDERS:
+        raise ExportError(f"a {detector.name!r} detector cannot be exported; expected one of {', '.join(BUILDERS)}")
+    check_schema(schema)
+    if detector.schema is not None and detector.schema != schema:
+        raise ExportError("the detector was trained with another schema; export it with its own")
+    model = BUILDERS[detector.name](detector, schema)
+    add_metadata(
+        model,
+        detector=detector.name,
+        schema=schema,
+        calibration=calibration,
+        thresholds=thresholds,
+        provenance=provenance,
+    )
+    return check_and_write(
+        model,
+        path,
+        detector.reference_score,
+        schema=schema,
+        calibration=calibration,
+        thresholds=thresholds,
+        parity_rows=parity_rows,
+    )
+
+
+def check_schema(schema: FeatureSchema) -> None:
+    """Raise ExportError where no graph can be built for the schema: it has no features, or is not fitted."""
+    if not schema.features:
+        raise ExportError("the schema has no features; a model needs at least one")
+    if not schema.fitted:
+        raise ExportError("the schema is not fitted; call netsieve.engine.features.inference.fit_schema first")
+
+
+def check_and_write(
+    model: onnx.ModelProto,
+    path: str | os.PathLike[str],
+    reference_score: Callable[[NDArray[np.float32]], NDArray[np.float64]],
+    *,
+    schema: FeatureSchema,
+    calibration: Calibration,
+    thresholds: Mapping[str, float | str],
+    parity_rows: NDArray[np.float32],
+    with_hard_rows: bool = True,
+) -> ParityReport:
+    """Check a finished model against its reference and write it; parameters and errors as in :func:`write_model`."""
+    if parity_rows.ndim != 2 or parity_rows.shape[1] != len(schema.features) or not len(parity_rows):
+        raise ExportError(
+            f"parity rows have shape {parity_rows.shape}; expected held-out records, [n, {len(schema.features)}]"
+        )
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise ExportError(f"the exported graph is not valid ONNX ({_first_line(error)})") from error
+    content = model.SerializeToString()
+    x = np.asarray(parity_rows, dtype=np.float32)
+    hard = hard_rows(schema, x)
+    if with_hard_rows:
+        x = np.concatenate([x, hard])
+    elif not np.isfinite(score_function(content)(hard)).all():
+        raise ExportError("the exported graph gives a score that is not finite for missing or extreme values")
+    report = check_parity(content, x, reference_score(x), calibration, thresholds)
+    _check_probes(content, calibration)
+    write_atomically(os.fspath(path), content)
+    return report
+
+
+def _check_probes(content: bytes, calibration: Calibration) -> None:
+    """Raise where the graph does not give the stored scores of the probe rows: backends are checked against them."""
+    if not len(calibration.probe_rows):
+        return
+    scores = score_function(content)(calibration.probe_rows)
+    error = np.abs(scores - calibration.probe_scores.astype(np.float64))
+    allowed = 2e-5 * (np.abs(calibration.probe_scores) + abs(calibration.median))
+    if not (error <= allowed).all():
+        row = int(np.argmax(error - allowed))
+        raise ParityError(
+            f"the calibration's probe row {row} has the score {calibration.probe_scores[row]:.8g}, the exported graph "
+            f"gives {scores[row]:.8g}; calibrate with the detector that is exported"
+        )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

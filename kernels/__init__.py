@@ -1,0 +1,1 @@
+"""Arrays in, arrays out: Numba functions and the C++ module. Knows nothing of files or models."""

@@ -1,0 +1,82 @@
+"""The page is made of the measurements alone, and says which aims were missed."""
+
+import pytest
+
+from netsieve.bench.machine import describe_machine
+from netsieve.bench.measurement import read_measurements, write_measurement
+from netsieve.bench.performance import aims, main, performance_page
+from netsieve.bench.stages import IMPORTS, STAGES
+from netsieve.bench.startup import SCORE
+
+
+def _case(wall, peak):
+    agreement = {"rows": 9, "largest_difference": 2e-6, "mean_difference": 1e-7, "rank_correlation": 0.9999999}
+    return {
+        "wall_seconds": wall,
+        "cpu_seconds": wall,
+        "peak_rss_bytes": peak,
+        "output_bytes": 9,
+        "agreement": agreement,
+    }
+
+
+@pytest.fixture
+def folder(tmp_path):
+    machine = describe_machine()
+    pipelines = {
+        "benchmark": "pipelines", "machine": machine, "rows": 1_000_000, "input_bytes": 9, "rounds": 2, "threads": 2,
+        "cases": {
+            "student": _case([30.0, 31.0], 746_000_000),
+            "expert": _case([2.0, 2.2], 340_000_000),
+            "netsieve": _case([1.0, 2.0], 300_000_000),
+        },
+        "ratios": {"student / netsieve": [30.0, 30.5], "expert / netsieve": [1.1, 1.2]},
+    }  # fmt: skip
+    runs = [{"rows": rows, "input_bytes": 9, "wall_seconds": 2.0, "peak_rss_bytes": rows} for rows in (100, 130)]
+    formats = {"csv": {"runs": runs, "growth": 1.3}}
+    scoring = {
+        "benchmark": "scoring", "machine": machine, "rows": 1000, "rounds": 2, "threads": 1,
+        "widths": {"10": {"seconds": {"netsieve, matrix": [0.1, 0.1]}, "ratios": {"netsieve, matrix": [1.0, 1.0]},
+                          "agreement": {"netsieve, matrix": {"largest_difference": 1e-6}}}},
+        "records": {"10": {"netsieve, one record": {"median_seconds": [40e-6, 42e-6], "p99_seconds": [9e-5, 9e-5]}}},
+    }  # fmt: skip
+    stages = {"benchmark": "stages", "machine": machine, "rows": 1000, "rounds": 2, "threads": 1,
+              "seconds": {stage: [0.5, 0.6] for stage in (IMPORTS, *STAGES)}}  # fmt: skip
+    startup = {"benchmark": "startup", "machine": machine, "rounds": 1, "wall_seconds": {"python": [0.1], SCORE: [0.9]}}
+    write_measurement(tmp_path / "pipelines-1M.json", pipelines)
+    write_measurement(
+        tmp_path / "memory.json", {"benchmark": "memory", "machine": machine, "threads": 2, "formats": formats}
+    )
+    write_measurement(tmp_path / "scoring.json", scoring)
+    write_measurement(tmp_path / "stages.json", stages)
+    write_measurement(tmp_path / "startup.json", startup)
+    return tmp_path
+
+
+def test_aims_are_judged(folder):
+    met = {aim.what.split(",")[0]: aim.met for aim in aims(read_measurements(folder))}
+    assert met == {
+        "faster than the student's pipeline": True,
+        "faster than the expert's pipeline": False,
+        "peak memory": False,
+        "growth of the peak memory": False,
+        "one record": True,
+        "`netsieve score` of 1": True,
+    }
+
+
+def test_page_shows_every_measurement(folder):
+    page = performance_page(read_measurements(folder))
+    for text in ("30.25x", "1.15x", "300 MB", "+30%", "41 µs", "0.90 s", "**not met**", "`benchmarks/memory.json`",
+                 "differ by at most 2e-06", "polars "):  # fmt: skip
+        assert text in page, text
+    assert not any(line.startswith("|") and line.count("|") < 3 for line in page.splitlines())
+
+
+def test_page_is_written(folder, tmp_path, capsys):
+    page = tmp_path / "docs" / "performance.md"
+    main(["--measurements", str(folder), "--page", str(page)])
+    assert page.read_text().startswith("# Performance")
+    with pytest.raises(SystemExit, match="1"):
+        main(["--measurements", str(tmp_path / "none"), "--page", str(page)])
+    assert "no measurements" in capsys.readouterr().err

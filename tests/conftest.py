@@ -1,0 +1,22 @@
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+
+def _data_root() -> Path | None:
+    named = os.environ.get("NETSIEVE_DATA")
+    candidates = [Path(named)] if named else [Path(__file__).parents[2] / "shared" / "data"]
+    return next((path for path in candidates if (path / "README.md").is_file()), None)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Return the folder of the real data sets, or skip."""
+    root = _data_root()
+    if root is None:
+        pytest.skip("no real data: set NETSIEVE_DATA, or put it in ../shared/data")
+    return root

@@ -1,0 +1,139 @@
+"""The ordered parallel map: order, bounds, failures and stopping."""
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from netsieve.engine.scoring.pipeline import ordered_map
+
+
+@pytest.mark.parametrize("threads", [1, 2, 8])
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 500])
+def test_results_are_in_order(threads: int, count: int) -> None:
+    def work(item: int) -> int:
+        if item % 7 == 0:
+            time.sleep(0.001)
+        return item * item
+
+    assert list(ordered_map(work, range(count), threads=threads)) == [i * i for i in range(count)]
+
+
+def test_one_item_needs_no_thread() -> None:
+    assert list(ordered_map(lambda _: threading.current_thread(), [1], threads=4)) == [threading.main_thread()]
+
+
+def test_items_that_may_stall_are_never_awaited_by_the_caller() -> None:
+    def items() -> Iterator[int]:
+        assert threading.current_thread() is not threading.main_thread()
+        yield 1
+
+    assert list(ordered_map(lambda item: item, items(), threads=1, stalling=True)) == [1]
+
+
+def test_items_are_pulled_no_faster_than_results_are_taken() -> None:
+    pulled = 0
+
+    def items() -> Iterator[int]:
+        nonlocal pulled
+        for i in range(1000):
+            pulled += 1
+            yield i
+
+    ahead = []
+    for taken, _ in enumerate(ordered_map(lambda item: item, items(), threads=3, waiting=2)):
+        if taken % 50 == 0:
+            time.sleep(0.005)
+        ahead.append(pulled - taken)
+    assert max(ahead) <= 3 + 2 + 1
+
+
+def test_the_source_is_used_by_one_thread_at_a_time() -> None:
+    inside = threading.Lock()
+
+    def items() -> Iterator[int]:
+        for i in range(300):
+            assert inside.acquire(blocking=False)
+            time.sleep(0)
+            inside.release()
+            yield i
+
+    assert len(list(ordered_map(lambda item: item, items(), threads=6))) == 300
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_the_first_failure_in_order_is_raised_after_what_came_before(threads: int) -> None:
+    def work(item: int) -> int:
+        if item == 20:
+            time.sleep(0.01)
+            raise ValueError("first")
+        if item > 20:
+            raise ValueError("later")
+        return item
+
+    taken: list[int] = []
+    before = threading.active_count()
+    with pytest.raises(ValueError, match="first"):
+        iter_into(taken, ordered_map(work, range(100), threads=threads))
+    assert taken == list(range(20))
+    assert threading.active_count() == before
+
+
+def iter_into(target: list[int], results: Iterator[int]) -> None:
+    # list.extend would also keep what came before a failure, but only in some Python versions
+    for result in results:
+        target += [result]
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_a_failing_source_is_raised(threads: int) -> None:
+    def items() -> Iterator[int]:
+        yield from range(10)
+        raise KeyboardInterrupt
+
+    taken: list[int] = []
+    with pytest.raises(KeyboardInterrupt):
+        iter_into(taken, ordered_map(lambda item: item, items(), threads=threads))
+    assert taken == list(range(10))
+
+
+def test_closing_early_stops_the_workers() -> None:
+    before = threading.active_count()
+    results = ordered_map(lambda item: item, iter(range(10**9)), threads=4)
+    assert [next(results) for _ in range(5)] == list(range(5))
+    results.close()
+    assert threading.active_count() == before
+
+
+def test_a_hanging_source_does_not_keep_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("netsieve.engine.scoring.pipeline._STOP_SECONDS", 0.05)
+    hang = threading.Event()
+
+    def items() -> Iterator[int]:
+        yield from range(3)
+        hang.wait(10)
+
+    results = ordered_map(lambda item: item, items(), threads=2)
+    assert next(results) == 0
+    started = time.monotonic()
+    results.close()
+    assert time.monotonic() - started < 5
+    hang.set()
+
+
+def test_a_watch_ends_a_stalled_iteration() -> None:
+    stall = threading.Event()
+
+    def items() -> Iterator[int]:
+        yield from range(3)
+        stall.wait(10)
+
+    def watch() -> None:
+        stall.set()
+        raise KeyboardInterrupt
+
+    taken: list[int] = []
+    with pytest.raises(KeyboardInterrupt):
+        iter_into(taken, ordered_map(lambda item: item, items(), threads=2, watch=watch))
+    assert taken == [0, 1, 2]
