@@ -50,7 +50,7 @@ def _one_pass(workload: Workload, out: Path) -> dict[str, float]:
 
     scorer = Scorer(workload.model, threads=1)
     encoder = Encoder(scorer.schema)
-    kinds = {column.name: column.column_kind for column in (*scorer.schema.features, *scorer.schema.ignored)}
+    kinds = scorer.schema.column_kinds(kept=scorer.schema.feature_names)
     cut, parse, encode, score, add, write = STAGES
     frames = []
     clock = StageClock()

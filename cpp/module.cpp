@@ -5,6 +5,10 @@
 #include "records.hpp"
 
 NB_MODULE(_native, module) {
+#ifdef NDEBUG
+    // Applications end while worker threads still hold columns; that is no leak to warn of
+    nanobind::set_leak_warnings(false);
+#endif
     module.doc() = "Native kernels of netsieve.";
     netsieve::register_records(module);
     netsieve::register_columns(module);

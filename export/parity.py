@@ -130,7 +130,7 @@ def score_function(model: bytes) -> ScoreFunction:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    session: Any = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    session: Any = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"], enable_fallback=0)
 
     def run(x: NDArray[np.float32]) -> NDArray[np.float32]:
         scores: NDArray[np.float32] = session.run([SCORE], {INPUT: np.ascontiguousarray(x, dtype=np.float32)})[0]

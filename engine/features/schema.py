@@ -10,6 +10,7 @@ graphs take, in raw units: a number as it is, with NaN for missing; a category a
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal
 
@@ -172,6 +173,18 @@ class FeatureSchema:
     def categorical(self) -> tuple[tuple[int, CategoricalFeature], ...]:
         """Categorical features with their matrix column."""
         return tuple((i, f) for i, f in enumerate(self.features) if isinstance(f, CategoricalFeature))
+
+    def column_kinds(self, kept: Collection[str] = ()) -> dict[str, ColumnKind]:
+        """Return how the columns are read from text for scoring.
+
+        A number whose training data happened to hold integers only is read as any number. Where the column is
+        ``kept`` for an output it stays an integer, and a record with another number is rejected.
+        """
+        kinds = {column.name: column.column_kind for column in (*self.ignored, *self.features)}
+        for _, feature in self.numeric:
+            if feature.column_kind == "integer" and feature.name not in kept:
+                kinds[feature.name] = "float"
+        return kinds
 
     def to_json(self) -> str:
         """Return the schema as JSON text."""

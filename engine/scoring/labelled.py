@@ -13,7 +13,6 @@ import polars as pl
 from numpy.typing import NDArray
 
 from netsieve.engine.errors import RejectLimitError, SchemaError
-from netsieve.engine.features.schema import ColumnKind
 from netsieve.engine.scoring.progress import Progress
 from netsieve.engine.scoring.stream import Inputs, ScoredBlock, score_blocks
 from netsieve.engine.sources.inputs import expand_inputs
@@ -111,7 +110,7 @@ def score_labelled_files(
     """
     files = expand_inputs(inputs)
     asked = [label, *([] if attack is None else [attack])]
-    kinds: dict[str, ColumnKind] = {c.name: c.column_kind for c in (*scorer.schema.ignored, *scorer.schema.features)}
+    kinds = scorer.schema.column_kinds(kept=asked)
     needed = tuple(dict.fromkeys((*scorer.schema.feature_names, *asked)))
     sources = Inputs(files, needed, ColumnRequest(columns=needed, kinds=kinds), columns)
 

@@ -70,7 +70,7 @@ class Keep:
         Columns that the schema does not know are read as text, which loses nothing, and whose type does not
         depend on what the first records happen to hold.
         """
-        kinds: dict[str, ColumnKind] = {c.name: c.column_kind for c in (*schema.ignored, *schema.features)}
+        kinds = schema.column_kinds(kept=schema.feature_names if self.every else self.names)
         columns = None if self.every else tuple(dict.fromkeys((*schema.feature_names, *self.names)))
         return ColumnRequest(columns=columns, kinds=kinds, infer=False)
 

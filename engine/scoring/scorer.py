@@ -388,10 +388,8 @@ def _available_processors() -> int:
 
 
 def _best_batch_size(model: ModelFile) -> int:
-    widest = max(
-        (size for array in model.initializers.values() if array.ndim == 2 for size in array.shape),
-        default=1,
-    )
+    # Weights and look-up tables have a column for each of what they put out; a table's rows are no activation
+    widest = max((array.shape[1] for array in model.initializers.values() if array.ndim == 2), default=1)
     rows = ACTIVATION_BYTES // (4 * max(widest, model.n_features))
     return int(np.clip(2 ** (max(rows, 1).bit_length() - 1), BATCH_STEP, LARGEST_BATCH))
 

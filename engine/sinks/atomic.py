@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import os
 import re
-import secrets
 import stat
 import sys
 from collections.abc import Iterable
@@ -63,7 +62,7 @@ class PendingFile:
             if not os.access(self._target, os.W_OK):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), self.path)
         folder, name = os.path.split(self._target)
-        temporary = os.path.join(folder, f".{name[:200]}.{secrets.token_hex(4)}.part")
+        temporary = os.path.join(folder, f".{name[:200]}.{os.urandom(4).hex()}.part")
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         self._temporary = temporary
         return os.fdopen(descriptor, "wb")

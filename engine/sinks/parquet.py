@@ -17,6 +17,9 @@ import polars as pl
 from netsieve.engine.errors import OutputError
 from netsieve.engine.sinks.atomic import PendingFile, output_error
 
+COMPRESSION_LEVEL: Final = 1
+"""Of zstd. Measured on the flows of the demonstration, a million records of 17 columns: level 1 0.60 CPU seconds and
+30.5 MB, level 3 0.72 CPU seconds and 29.1 MB."""
 QUEUED_FRAMES: Final = 1
 """Frames that wait for the writer: more would hold memory without adding speed."""
 _POLL_SECONDS: Final = 0.1
@@ -118,7 +121,7 @@ class ParquetSink:
 
         try:
             register_io_source(source, schema=self._schema, is_pure=False).sink_parquet(
-                self._pending.file, compression="zstd", engine="streaming"
+                self._pending.file, compression="zstd", compression_level=COMPRESSION_LEVEL, engine="streaming"
             )
         except _StoppedError:
             pass

@@ -25,6 +25,7 @@ from netsieve.engine.scoring import stream
 from netsieve.engine.scoring.files import score_files
 from netsieve.engine.scoring.scorer import Scorer
 from netsieve.engine.sinks.parquet import ParquetSink
+from netsieve.engine.training.job import train_detector
 
 ROWS = 3000
 IDENTIFYING = ["SrcAddr", "DstAddr", "Sport", "Label", "Attack"]
@@ -407,3 +408,17 @@ def test_progress_is_shown_on_request(
     shown = capsys.readouterr()
     assert "scoring" in shown.err
     assert shown.out == ""
+
+
+def test_a_number_that_was_whole_in_training_may_have_a_fraction(tmp_path):
+    frame = pl.DataFrame({"n0": [i * 7 % 50 for i in range(300)], "n1": [i * 13 % 90 / 7 for i in range(300)]})
+    result = train_detector(frame, parameters={"max_draws": 2_000}, device="cpu", progress=False)
+    scorer = Scorer(result.export(tmp_path / "model.onnx"))
+    (tmp_path / "in.csv").write_text("n0,n1\n3,1.0\n3.5,1.0\n4,1.0\n")
+    summary = score_files(scorer, [str(tmp_path / "in.csv")], str(tmp_path / "out.csv"))
+    assert (summary.rows_scored, summary.rows_rejected) == (3, 0)
+    scores = pl.read_csv(tmp_path / "out.csv")["anomaly_score"].to_list()
+    assert scores[1] == pytest.approx(scorer.score_one({"n0": 3.5, "n1": 1.0}).anomaly_score)
+    # Kept, the column stays one of integers, and the record that does not fit is told
+    kept = score_files(scorer, [str(tmp_path / "in.csv")], str(tmp_path / "kept.csv"), keep="all", max_rejects=1)
+    assert (kept.rows_scored, kept.rows_rejected) == (2, 1)
