@@ -57,6 +57,7 @@ def _without_rarity(schema: FeatureSchema, x: NDArray[np.float32]) -> FeatureSch
 
 REFERENCE: Final = "reference: 3,000 steps, denoising 0.05 to 2"
 REFERENCE_DRAWS: Final = 768_000
+DEFAULT_DRAWS: Final = 2_048_000
 BATCH_NORMALISED: Final = {"activation": "leaky_relu", "normalization": "batch"}
 NETWORKS: Final[Mapping[str, NetworkVariant]] = {
     REFERENCE: NetworkVariant(changes={}),
@@ -64,7 +65,8 @@ NETWORKS: Final[Mapping[str, NetworkVariant]] = {
     "denoising, 0.01 to 0.3 deviations": NetworkVariant(changes={"noise": (0.01, 0.3)}),
     "BatchNorm and LeakyReLU": NetworkVariant(changes=BATCH_NORMALISED),
     "BatchNorm, LeakyReLU, dropout 0.1": NetworkVariant(changes={**BATCH_NORMALISED, "dropout": 0.1}),
-    "8,000 steps (the default)": NetworkVariant(changes={"max_draws": 2_048_000}),
+    "8,000 steps (the default)": NetworkVariant(changes={"max_draws": DEFAULT_DRAWS}),
+    "8,000 steps, BatchNorm and LeakyReLU": NetworkVariant(changes={**BATCH_NORMALISED, "max_draws": DEFAULT_DRAWS}),
     "no signed log": NetworkVariant(changes={}, schema=_without_signed_log),
     "no rarity columns": NetworkVariant(changes={}, schema=_without_rarity),
 }

@@ -17,7 +17,7 @@ from netsieve.bench.measurement import read_measurements, timing_line
 from netsieve.bench.memory import LARGEST_GROWTH, MEMORY_AIM_BYTES, memory_table
 from netsieve.bench.pipelines import EXPERT, OURS, STUDENT, pipelines_table
 from netsieve.bench.scoring import scoring_table
-from netsieve.bench.stages import stages_table
+from netsieve.bench.stages import SCORE_STAGE, WRITE_STAGE, stages_table
 from netsieve.bench.startup import SCORE, startup_table
 
 Measurements = dict[str, list[dict[str, Any]]]
@@ -111,6 +111,8 @@ def performance_page(measurements: Measurements) -> str:
             parts += [f"`benchmarks/{result['file']}`: {timing_line(result)}.\n", table(result)]
             if name == "pipelines":
                 parts += ["", _agreement_line(result)]
+            if name == "stages":
+                parts += ["", _stages_line(result)]
     parts += ["", "## Versions\n", *_version_lines(measurements)]
     return "\n".join(parts) + "\n"
 
@@ -122,6 +124,15 @@ def _agreement_line(result: dict[str, Any]) -> str:
     return (
         f"All contenders ran the same network: their scores differ by at most {worst:.0e} of the score plus the "
         f"median score, with a rank correlation of at least {ranks:.6f}."
+    )
+
+
+def _stages_line(result: dict[str, Any]) -> str:
+    middles = {stage: median(times) for stage, times in result["seconds"].items()}
+    score, write = (middles[stage] / sum(middles.values()) for stage in (SCORE_STAGE, WRITE_STAGE))
+    return (
+        f"Running the network takes {score:.0%} and writing Parquet {write:.0%}. The expert's page runs the same graph in "
+        "the same onnxruntime and writes with the same library, so that only the rest can be faster than there."
     )
 
 

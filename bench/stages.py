@@ -22,7 +22,9 @@ from netsieve.bench.workload import Workload, prepare_workload
 from netsieve.engine.cli.arguments import import_polars
 
 IMPORTS: Final = "start Python, import the libraries, load the model"
-STAGES: Final = ("cut the file into blocks", "parse", "encode", "score", "add columns", "compress and write")
+SCORE_STAGE: Final = "score"
+WRITE_STAGE: Final = "compress and write"
+STAGES: Final = ("cut the file into blocks", "parse", "encode", SCORE_STAGE, "add columns", WRITE_STAGE)
 
 
 class StageClock:

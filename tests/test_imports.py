@@ -64,6 +64,11 @@ def test_importing_netsieve_is_light() -> None:
     assert not modules_loaded_by("import netsieve") & {"numpy", "polars", "onnxruntime"}
 
 
+def test_parsing_the_command_line_is_light() -> None:
+    loaded = modules_loaded_by("from netsieve.engine.cli.main import argument_parser; argument_parser()")
+    assert not loaded & {"numpy", "polars", "pyarrow", "onnxruntime"}
+
+
 def test_no_bare_room_is_importable() -> None:
     loaded = modules_loaded_by("import netsieve, netsieve.engine, netsieve.kernels, netsieve.export, netsieve.bench")
     assert not loaded & {"engine", "kernels", "export", "bench"}

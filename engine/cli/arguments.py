@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from netsieve.engine.errors import SourceError
+from netsieve.engine.sources.formats import FORMATS
+from netsieve.engine.sources.source import ReadOptions
 
 POLICY_HELP = "threshold policy, like fpr:0.001, contamination:0.01, percentile:95, mean_std:3"
 
@@ -58,18 +60,28 @@ def add_data(parser: argparse.ArgumentParser) -> None:
         help="CSV or Parquet files, plain, .gz or .zst; globs, folders, or - for standard input",
     )
     parser.add_argument(
+        "--input-format",
+        metavar="NAME",
+        choices=FORMATS,
+        help=f"format of DATA; by default told by content: {', '.join(FORMATS)}",
+    )
+    parser.add_argument(
         "--columns", metavar="FILE", help="names of the columns, one a line, for CSV files without a header line"
     )
 
 
-def column_names(path: str | None) -> list[str] | None:
-    """Read the file of ``--columns``.
+def read_options(options: argparse.Namespace) -> ReadOptions:
+    """Return how the inputs are read, as the arguments of :func:`add_data` say.
 
     Raises
     ------
     SourceError
-        The file cannot be read, or names no columns.
+        The file of ``--columns`` cannot be read, or names no columns.
     """
+    return ReadOptions(input_format=options.input_format, names=_column_names(options.columns))
+
+
+def _column_names(path: str | None) -> list[str] | None:
     if path is None:
         return None
     try:

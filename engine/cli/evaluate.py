@@ -11,8 +11,8 @@ from netsieve.engine.cli.arguments import (
     POLICY_HELP,
     add_data,
     available_threads,
-    column_names,
     import_polars,
+    read_options,
 )
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
         label=options.label,
         normal=options.normal,
         attack=options.attack,
-        columns=column_names(options.columns),
+        reading=read_options(options),
     )
     _tell_left_out(found)
     if best_f1:

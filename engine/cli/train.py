@@ -11,8 +11,8 @@ from netsieve.engine.cli.arguments import (
     POLICY_HELP,
     add_data,
     available_threads,
-    column_names,
     import_polars,
+    read_options,
     whole_number,
 )
 from netsieve.engine.cli.table import text_table
@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
     from netsieve.engine.training.job import train_detector
 
     overrides = None if options.schema is None else read_schema_file(options.schema)
-    read = read_frame(options.data, names=column_names(options.columns), max_rows=LARGEST_FRAME, seed=options.seed)
+    read = read_frame(options.data, options=read_options(options), max_rows=LARGEST_FRAME, seed=options.seed)
     frame = read.frame
     sampled = f", a sample of {read.rows_seen:,}" if read.rows_seen > frame.height else ""
     print(f"{frame.height:,} records of {frame.width} columns{sampled}")

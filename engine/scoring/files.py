@@ -21,6 +21,7 @@ from netsieve.engine.sinks.atomic import check_distinct
 from netsieve.engine.sinks.rejects import RejectsFile, rejects_path
 from netsieve.engine.sinks.sink import OutputFormat, Sink, open_sink, output_format
 from netsieve.engine.sources.inputs import expand_inputs
+from netsieve.engine.sources.source import ReadOptions
 
 if TYPE_CHECKING:
     from netsieve.engine.scoring.scorer import Scorer
@@ -33,7 +34,7 @@ def score_files(
     *,
     format: OutputFormat | None = None,
     keep: str | Sequence[str] | None = None,
-    columns: Sequence[str] | None = None,
+    reading: ReadOptions | None = None,
     only_anomalies: bool = False,
     top: int | None = None,
     min_score: float | None = None,
@@ -59,8 +60,8 @@ def score_files(
         that the model does not use as features. The first file decides which there are and their types: what
         later files lack is missing, what they have more is left out. A kept column called like an added one
         (``source_file``, ``row_index``, ``anomaly_score``, ``is_anomaly``) gets the prefix ``input_``.
-    columns
-        Names of the columns of CSV files without a header line.
+    reading
+        How the files are read, where their content does not tell.
     only_anomalies
         Write only records above the threshold.
     top
@@ -96,7 +97,7 @@ def score_files(
     rejected = RejectsFile(rejects_path(output, rejects))
     check_distinct([output, rejected.path], files)
     kept = Keep.parse(keep, scorer.schema)
-    sources = Inputs(files, scorer.schema.feature_names, kept.request(scorer.schema), columns)
+    sources = Inputs(files, scorer.schema.feature_names, kept.request(scorer.schema), reading or ReadOptions())
     selection = Selection(only_anomalies=only_anomalies, min_score=min_score, top=top)
     job = _Job(scorer, kept, selection, output, form)
     summary = ScoreSummary(files=len(files), threshold=scorer.threshold, policy=scorer.threshold_policy)

@@ -16,7 +16,7 @@ from netsieve.engine.errors import RejectLimitError, SchemaError
 from netsieve.engine.scoring.progress import Progress
 from netsieve.engine.scoring.stream import Inputs, ScoredBlock, score_blocks
 from netsieve.engine.sources.inputs import expand_inputs
-from netsieve.engine.sources.source import ColumnRequest, Reject
+from netsieve.engine.sources.source import ColumnRequest, ReadOptions, Reject
 from netsieve.engine.training.labels import label_text
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def score_labelled_files(
     label: str,
     normal: str,
     attack: str | None = None,
-    columns: Sequence[str] | None = None,
+    reading: ReadOptions | None = None,
     progress: bool | None = None,
     threads: int = 0,
 ) -> LabelledScores:
@@ -92,7 +92,7 @@ def score_labelled_files(
     ----------
     scorer
         The model.
-    inputs, columns, progress, threads
+    inputs, reading, progress, threads
         As for :func:`netsieve.engine.scoring.files.score_files`.
     label, normal
         Label column, and the label of normal records, compared as text. Records without a label are left out.
@@ -112,7 +112,7 @@ def score_labelled_files(
     asked = [label, *([] if attack is None else [attack])]
     kinds = scorer.schema.column_kinds(kept=asked)
     needed = tuple(dict.fromkeys((*scorer.schema.feature_names, *asked)))
-    sources = Inputs(files, needed, ColumnRequest(columns=needed, kinds=kinds), columns)
+    sources = Inputs(files, needed, ColumnRequest(columns=needed, kinds=kinds), reading or ReadOptions())
 
     def finish(block: ScoredBlock) -> _LabelledBlock:
         text = label_text(block.frame, label)

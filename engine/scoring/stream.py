@@ -13,7 +13,7 @@ import numpy as np
 from netsieve.engine.errors import EncodeError, MissingColumnError
 from netsieve.engine.scoring.pipeline import ordered_map
 from netsieve.engine.sources.formats import open_source
-from netsieve.engine.sources.source import RAW_BYTES, Block, ColumnRequest, ParsedBlock, Reject, Source
+from netsieve.engine.sources.source import RAW_BYTES, Block, ColumnRequest, ParsedBlock, ReadOptions, Reject, Source
 
 if TYPE_CHECKING:
     import polars as pl
@@ -44,8 +44,8 @@ class Inputs:
         Columns that every file must have.
     request
         Columns wanted, the features among them, and how they are read from text.
-    names
-        Names of the columns of CSV files without a header line.
+    options
+        How the files are read, where their content does not tell.
 
     Attributes
     ----------
@@ -54,13 +54,13 @@ class Inputs:
     """
 
     def __init__(
-        self, files: Sequence[str], features: Sequence[str], request: ColumnRequest, names: Sequence[str] | None = None
+        self, files: Sequence[str], features: Sequence[str], request: ColumnRequest, options: ReadOptions
     ) -> None:
         self.files = files
         self.columns: tuple[str, ...] = ()
         self._features = features
         self._request = request
-        self._names = names
+        self._options = options
 
     def numbered_blocks(self) -> Iterator[list[NumberedBlock]]:
         """Yield each block of all files, in order, with its number and source, as the only item of a list.
@@ -79,7 +79,7 @@ class Inputs:
                     number += 1
 
     def _open(self, path: str) -> Source:
-        source = open_source(path, columns=self._request, names=self._names, block_bytes=BLOCK_BYTES)
+        source = open_source(path, columns=self._request, options=self._options, block_bytes=BLOCK_BYTES)
         missing = [name for name in self._features if name not in source.columns]
         if missing:
             source.close()
@@ -131,7 +131,7 @@ class ScoredBlock:
 class BlockResult(Generic[Result]):
     """What became of one block: the caller's result, and where each record went.
 
-    ``records``, counted when the block was cut, is ``scored + len(rejects)``.
+    ``records``, counted when the block was cut, is ``scored + len(rejects) + sum(skipped)``.
     """
 
     result: Result
@@ -174,7 +174,7 @@ def score_blocks(
     def work(item: list[NumberedBlock]) -> BlockResult[Result]:
         # Taken out of the list, so that the text is gone from memory once it is parsed
         number, source, block = item.pop()
-        records = block.records
+        records = block.records + sum(block.skipped.values())
         parsed = source.parse(block)
         del block
         frame, record, scores, rejects = _scores(scorer, parsed)

@@ -71,7 +71,7 @@ class ScoreSummary:
 
     def count(self, block: BlockResult[Any]) -> None:
         """Add a block's records."""
-        self.rows_in += block.records + sum(block.skipped.values())
+        self.rows_in += block.records
         self.rows_scored += block.scored
         self.rows_rejected += len(block.rejects)
         for reason, lines in block.skipped.items():

@@ -6,6 +6,6 @@ frame.
 
 from netsieve.engine.sources.formats import open_source
 from netsieve.engine.sources.inputs import expand_inputs
-from netsieve.engine.sources.source import Block, ColumnRequest, ParsedBlock, Reject, Source
+from netsieve.engine.sources.source import Block, ColumnRequest, ParsedBlock, ReadOptions, Reject, Source
 
-__all__ = ["Block", "ColumnRequest", "ParsedBlock", "Reject", "Source", "expand_inputs", "open_source"]
+__all__ = ["Block", "ColumnRequest", "ParsedBlock", "ReadOptions", "Reject", "Source", "expand_inputs", "open_source"]

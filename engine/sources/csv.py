@@ -13,8 +13,17 @@ import polars as pl
 
 from netsieve.engine.errors import SourceError
 from netsieve.engine.features.schema import ColumnKind
-from netsieve.engine.sources.blocks import BLOCK_BYTES, MAX_RECORD_BYTES, BlockCutter, overlong_reason
-from netsieve.engine.sources.source import RAW_BYTES, Block, ColumnRequest, ParsedBlock, Reject
+from netsieve.engine.sources.blocks import MAX_RECORD_BYTES, BlockCutter, overlong_reason
+from netsieve.engine.sources.plain_text import LOOKED_AT, check_text
+from netsieve.engine.sources.source import (
+    BLOCK_BYTES,
+    RAW_BYTES,
+    Block,
+    ColumnRequest,
+    ParsedBlock,
+    ReadOptions,
+    Reject,
+)
 from netsieve.kernels import _native
 
 if TYPE_CHECKING:
@@ -119,6 +128,8 @@ class CsvSource:
             block_bytes=block_bytes,
             max_record=max_record,
         )
+
+    record_type = "record"
 
     @property
     def name(self) -> str:
@@ -265,6 +276,18 @@ class CsvSource:
             return what
         shown = cell.decode("utf-8", "replace")
         return f"{what}, got {shown[:SHOWN_CELL] + '...' if len(shown) > SHOWN_CELL else shown!r}"
+
+
+def open_stream(stream: ByteStream, request: ColumnRequest, options: ReadOptions, block_bytes: int) -> CsvSource:
+    """Return the stream as a source.
+
+    Raises
+    ------
+    SourceError
+        It is no UTF-8 text, or has no usable header.
+    """
+    check_text(bytes(stream.peek(LOOKED_AT)), stream.label)
+    return CsvSource(stream, request, delimiter=options.delimiter, names=options.names, block_bytes=block_bytes)
 
 
 def _header_names(fields: list[str], label: str) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from netsieve.engine.errors import SourceError
 from netsieve.engine.sources.bytestream import STANDARD_INPUT, ByteStream
-from netsieve.engine.sources.source import RAW_BYTES, Block, ColumnRequest, ParsedBlock, Reject
+from netsieve.engine.sources.source import RAW_BYTES, Block, ColumnRequest, ParsedBlock, ReadOptions, Reject
 
 BATCH_ROWS: Final = 65_536
 BATCH_BYTES: Final = 32 * 1024 * 1024
@@ -67,6 +67,8 @@ class ParquetSource:
         if twice:
             self.close()
             raise SourceError(f"duplicate column name {', '.join(map(repr, twice))}: {stream.label} names it twice")
+
+    record_type = "record"
 
     @property
     def name(self) -> str:
@@ -165,6 +167,17 @@ class ParquetSource:
     def _reject(self, block: Block, row: int, reason: str) -> Reject:
         raw = json.dumps(block.data.slice(row, 1).to_pylist()[0], default=str)
         return Reject(block.source_file, block.first_record + row, None, None, reason, raw[:RAW_BYTES])
+
+
+def open_stream(stream: ByteStream, request: ColumnRequest, options: ReadOptions, block_bytes: int) -> ParquetSource:
+    """Return the stream as a source; Parquet says itself what other formats need to be told.
+
+    Raises
+    ------
+    SourceError
+        It is damaged.
+    """
+    return ParquetSource(stream, request)
 
 
 def _from_text(column: pl.Series, kind: str) -> tuple[pl.Series, NDArray[np.bool_]]:

@@ -13,10 +13,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from netsieve.engine.errors import SourceError
-from netsieve.engine.sources.blocks import BLOCK_BYTES
 from netsieve.engine.sources.formats import open_source
 from netsieve.engine.sources.inputs import expand_inputs
-from netsieve.engine.sources.source import ColumnRequest, ParsedBlock, Reject
+from netsieve.engine.sources.source import BLOCK_BYTES, ColumnRequest, ParsedBlock, ReadOptions, Reject
 
 KEPT_REJECTS: Final = 1000
 """Rejects of which :func:`read_frame` keeps the details; the others are counted."""
@@ -26,8 +25,7 @@ def scan(
     inputs: Sequence[str],
     *,
     columns: ColumnRequest | None = None,
-    delimiter: str | None = None,
-    names: Sequence[str] | None = None,
+    options: ReadOptions | None = None,
     block_bytes: int = BLOCK_BYTES,
 ) -> Iterator[ParsedBlock]:
     """Yield the records of all inputs, block by block, in order, on the calling thread.
@@ -41,7 +39,7 @@ def scan(
         An input cannot be read.
     """
     for path in expand_inputs(inputs):
-        source = open_source(path, columns=columns, delimiter=delimiter, names=names, block_bytes=block_bytes)
+        source = open_source(path, columns=columns, options=options, block_bytes=block_bytes)
         with closing(source):
             for block in source.blocks():
                 yield source.parse(block)
@@ -74,8 +72,7 @@ def read_frame(
     inputs: Sequence[str],
     *,
     columns: ColumnRequest | None = None,
-    delimiter: str | None = None,
-    names: Sequence[str] | None = None,
+    options: ReadOptions | None = None,
     max_rows: int | None = None,
     seed: int = 0,
     progress: Callable[[int], None] | None = None,
@@ -85,7 +82,7 @@ def read_frame(
 
     Parameters
     ----------
-    inputs, columns, delimiter, names, block_bytes
+    inputs, columns, options, block_bytes
         As for :func:`scan`. Columns that one file has and another lacks are null there.
     max_rows
         Most rows to keep. Where there are more, a uniform random sample without replacement is kept, in file order;
@@ -108,7 +105,7 @@ def read_frame(
     rejected = rows_seen = 0
     empty: pl.DataFrame | None = None
     for path in expand_inputs(inputs):
-        source = open_source(path, columns=columns, delimiter=delimiter, names=names, block_bytes=block_bytes)
+        source = open_source(path, columns=columns, options=options, block_bytes=block_bytes)
         with closing(source):
             wanted = [name for name in source.columns if columns is None or columns.wants(name)]
             empty = empty if empty is not None else pl.DataFrame(schema=dict.fromkeys(wanted, pl.String))

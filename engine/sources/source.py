@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
+BLOCK_BYTES: Final = 4 * 1024 * 1024
+"""Text read at a time. 4 MiB took least processor time of 1 to 16 MiB: the columns of a block stay in cache."""
 RAW_BYTES: Final = 4096
 """A rejected record's text is cut at so many bytes."""
 
@@ -40,6 +42,31 @@ class ColumnRequest:
     def wants(self, name: str) -> bool:
         """Whether the column is to be read."""
         return self.columns is None or name in self.columns
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadOptions:
+    """How files are read, as far as their content does not tell.
+
+    Attributes
+    ----------
+    input_format
+        Name of a format (:data:`netsieve.engine.sources.formats.FORMATS`); None tells it by content, then by name.
+    names
+        Column names of delimited text without a header line.
+    delimiter
+        Delimiter of text; None looks for it.
+    event_type
+        Events wanted of a file that mixes several types; None for the format's own default.
+    home_networks
+        Networks in CIDR notation that count as inside, for the direction of flows; empty: the private ones.
+    """
+
+    input_format: str | None = None
+    names: Sequence[str] | None = None
+    delimiter: str | None = None
+    event_type: str | None = None
+    home_networks: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +106,8 @@ class Block:
     source_file, sequence
         File, and number of the block within it.
     first_record, records
-        0-based number of the first record within the file, and how many there are (the rejected ones among them).
+        0-based number of the first record within the file, and how many there are (among them those that parsing
+        will reject, or skip as events of another type).
     first_line, offset
         Where the block begins: 1-based physical line and decompressed byte offset; None where the format has none.
     data
@@ -109,7 +137,8 @@ class Block:
 class ParsedBlock:
     """A block as a frame.
 
-    ``records = frame.height + len(rejects)``; what was skipped took no record number.
+    ``block.records + sum(block.skipped) = frame.height + len(rejects) + sum(skipped)``. Blank and header lines
+    take no record number; events of another type do.
 
     Attributes
     ----------
@@ -120,9 +149,13 @@ class ParsedBlock:
     rejects
         Records that could not be read, in file order.
     skipped
-        Lines that are no records, by reason (``"blank"``, ``"header"``).
+        What is no record of the wanted kind, by reason (``"blank"``, ``"header"``, ``"event type dns"``): the block's
+        own and what parsing found.
     source_file, bytes_read
         As in the block.
+    end_time
+        float64 ``[n]``: when each record ended, seconds since 1970, NaN where that is not known. None where the
+        format has no such time.
     """
 
     frame: pl.DataFrame
@@ -131,6 +164,7 @@ class ParsedBlock:
     skipped: dict[str, int]
     source_file: str
     bytes_read: int
+    end_time: NDArray[np.float64] | None = None
 
 
 class Source(Protocol):
@@ -151,6 +185,10 @@ class Source(Protocol):
     @property
     def total_bytes(self) -> int | None:
         """Size of the file, compressed as it is; None where it is not known."""
+
+    @property
+    def record_type(self) -> str:
+        """What the records are, like ``"zeek.conn"`` or ``"suricata.flow"``; ``"record"`` where nothing tells."""
 
     def blocks(self) -> Iterator[Block]:
         """Yield the file's blocks in order, once.

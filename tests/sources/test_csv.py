@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netsieve.engine.errors import SourceError
-from netsieve.engine.sources import ColumnRequest, open_source
+from netsieve.engine.sources import ColumnRequest, ReadOptions, open_source
 from netsieve.engine.sources.bytestream import ByteStream
 from netsieve.engine.sources.csv import CsvSource, sniff_delimiter
 from netsieve.engine.sources.reading import read_frame, scan
@@ -178,20 +178,20 @@ def test_column_names_are_stripped_and_filled_in(write):
 
 def test_names_are_given_where_there_is_no_header(write):
     path = write("1,tcp\n2,udp\n")
-    frame = read_frame([path], names=["n", "proto"]).frame
+    frame = read_frame([path], options=ReadOptions(names=["n", "proto"])).frame
     assert frame.rows() == [(1, "tcp"), (2, "udp")]
     assert frame.columns == ["n", "proto"]
 
 
 def test_a_header_equal_to_the_names_given_is_no_record(write):
-    read = read_frame([write("n,proto\n1,tcp\n")], names=["n", "proto"])
+    read = read_frame([write("n,proto\n1,tcp\n")], options=ReadOptions(names=["n", "proto"]))
     assert (read.frame.rows(), read.skipped) == ([(1, "tcp")], {"header": 1})
 
 
 @pytest.mark.parametrize(("names", "message"), [(["a"], "has 2 fields, but 1 column"), (["a", "a"], "duplicate")])
 def test_wrong_names_are_an_error(write, names, message):
     with pytest.raises(SourceError, match=message):
-        open_source(write("1,tcp\n2,udp\n"), names=names)
+        open_source(write("1,tcp\n2,udp\n"), options=ReadOptions(names=names))
 
 
 @pytest.mark.parametrize(
@@ -204,10 +204,10 @@ def test_the_delimiter_is_found_in_the_header(line, delimiter):
 
 def test_a_delimiter_can_be_given(write):
     path = write("a:b,c\n1:2,3\n")
-    assert read_frame([path], delimiter=":").frame.rows() == [(1, "2,3")]
+    assert read_frame([path], options=ReadOptions(delimiter=":")).frame.rows() == [(1, "2,3")]
     for wrong in ('"', "\n", "::", "", "é"):
         with pytest.raises(SourceError, match="delimiter"):
-            open_source(path, delimiter=wrong)
+            open_source(path, options=ReadOptions(delimiter=wrong))
 
 
 def test_bare_carriage_returns_are_an_error(write):

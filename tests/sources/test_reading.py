@@ -3,6 +3,7 @@ import polars as pl
 import pytest
 
 from netsieve.engine.errors import SourceError
+from netsieve.engine.sources import ReadOptions
 from netsieve.engine.sources.reading import read_frame
 
 KDD_COLUMNS = [f"c{i}" for i in range(42)]
@@ -83,7 +84,7 @@ def test_a_limit_below_one_is_refused(numbers):
     ],
 )
 def test_real_files_are_read_whole(real_data, pattern, names, rows, columns):
-    read = read_frame([str(real_data / pattern)], names=names)
+    read = read_frame([str(real_data / pattern)], options=ReadOptions(names=names))
     assert (read.frame.shape, read.rejected, read.skipped) == ((rows, columns), 0, {})
 
 
@@ -91,5 +92,5 @@ def test_real_files_are_read_whole(real_data, pattern, names, rows, columns):
 def test_real_labels_have_their_published_counts(real_data):
     unsw = read_frame([str(real_data / "unsw_nb15/*.gz")]).frame
     assert unsw["label"].sum() == 33_998
-    kdd = read_frame([str(real_data / "kddcup99/*.gz")], names=KDD_COLUMNS).frame
+    kdd = read_frame([str(real_data / "kddcup99/*.gz")], options=ReadOptions(names=KDD_COLUMNS)).frame
     assert kdd["c41"].value_counts().filter(pl.col("c41") == "smurf.")["count"].item() == 280_790
