@@ -18,7 +18,8 @@ from netsieve.engine.errors import SourceError
 from netsieve.engine.sources.bytestream import STANDARD_INPUT, ByteStream
 from netsieve.engine.sources.source import RAW_BYTES, Block, ColumnRequest, ParsedBlock, ReadOptions, Reject
 
-BATCH_ROWS: Final = 65_536
+BATCH_ROWS: Final = 16_384
+"""Measured scoring 2 M records of 13 columns on two threads: 65,536 rows 330 MB, 16,384 rows 266 MB, as fast."""
 BATCH_BYTES: Final = 32 * 1024 * 1024
 """A batch holds fewer rows where they are wide."""
 SPOOL_CHUNK: Final = 1024 * 1024
