@@ -15,7 +15,7 @@
 
 namespace netsieve {
 
-enum class ColumnKind : std::uint8_t { skipped = 0, integer = 1, number = 2, boolean = 3, text = 4 };
+enum class ColumnKind : std::uint8_t { skipped = 0, integer = 1, number = 2, boolean = 3, text = 4, time = 5 };
 
 // Memory that is not cleared first: these buffers are written before they are read.
 class RawBuffer {

@@ -3,6 +3,7 @@
 
 #include "columns.hpp"
 #include "records.hpp"
+#include "zeek.hpp"
 
 NB_MODULE(_native, module) {
 #ifdef NDEBUG
@@ -12,4 +13,5 @@ NB_MODULE(_native, module) {
     module.doc() = "Native kernels of netsieve.";
     netsieve::register_records(module);
     netsieve::register_columns(module);
+    netsieve::register_zeek(module);
 }

@@ -10,6 +10,7 @@ from netsieve.engine.errors import SourceError
 from netsieve.engine.sources.bytestream import ByteStream
 from netsieve.engine.sources.plain_text import LOOKED_AT
 from netsieve.engine.sources.source import BLOCK_BYTES, ColumnRequest, ReadOptions, Source
+from netsieve.engine.sources.zeek_detection import is_zeek
 
 Detector = Callable[[bytes, str], bool]
 """``is_format(head, name)``: whether a file of this name that begins, decompressed, with ``head`` is of the format."""
@@ -36,6 +37,7 @@ def _is_anything(_head: bytes, _name: str) -> bool:
 
 FORMATS: Final[dict[str, Format]] = {
     "parquet": Format("netsieve.engine.sources.parquet", _is_parquet),
+    "zeek": Format("netsieve.engine.sources.zeek", is_zeek),
     # What no other format claims is delimited text, or an error that opening it names
     "csv": Format("netsieve.engine.sources.csv", _is_anything),
 }
