@@ -3,6 +3,7 @@
 
 #include "columns.hpp"
 #include "json_lines.hpp"
+#include "networks.hpp"
 #include "records.hpp"
 
 NB_MODULE(_native, module) {
@@ -14,4 +15,5 @@ NB_MODULE(_native, module) {
     netsieve::register_records(module);
     netsieve::register_columns(module);
     netsieve::register_json_lines(module);
+    netsieve::register_networks(module);
 }
