@@ -2,6 +2,8 @@
 #include <nanobind/nanobind.h>
 
 #include "columns.hpp"
+#include "json_lines.hpp"
+#include "networks.hpp"
 #include "records.hpp"
 #include "zeek.hpp"
 
@@ -14,4 +16,6 @@ NB_MODULE(_native, module) {
     netsieve::register_records(module);
     netsieve::register_columns(module);
     netsieve::register_zeek(module);
+    netsieve::register_json_lines(module);
+    netsieve::register_networks(module);
 }
