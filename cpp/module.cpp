@@ -6,6 +6,7 @@
 #include "networks.hpp"
 #include "records.hpp"
 #include "zeek.hpp"
+#include "zeek_lists.hpp"
 
 NB_MODULE(_native, module) {
 #ifdef NDEBUG
@@ -16,6 +17,7 @@ NB_MODULE(_native, module) {
     netsieve::register_records(module);
     netsieve::register_columns(module);
     netsieve::register_zeek(module);
+    netsieve::register_zeek_lists(module);
     netsieve::register_json_lines(module);
     netsieve::register_networks(module);
 }

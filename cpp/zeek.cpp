@@ -254,8 +254,8 @@ class Parser {
         const std::size_t end = at + static_cast<std::size_t>(std::countr_zero(ends));
         const std::size_t stop = end - (text_[end] == '\n' && text_[end - 1] == '\r');
         const std::string_view text = cell(start, stop);
-        const bool marked = (begins_unset(start) && is(text, layout_.unset)) ||
-                            (begins_empty(start) && is(text, layout_.empty));
+        const bool marked =
+            (begins_unset(start) && is(text, layout_.unset)) || (begins_empty(start) && is(text, layout_.empty));
         // an odd byte of the field behind costs no more than the longer way
         if (kinds_[field] == FieldKind::text && !odd && !marked) {
             columns_[field]->set_text(row_, text_ + start, text.size());

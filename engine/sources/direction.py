@@ -81,5 +81,9 @@ class HomeNetworks:
         ``"external"`` is traffic of which neither end is inside. Null where one of them is no address. Parameters as
         for :meth:`inside`.
         """
-        code = self.inside(source).cast(pl.UInt32) * 2 + self.inside(destination).cast(pl.UInt32)
-        return _DIRECTIONS.gather(code)
+        return directions(self.inside(source), self.inside(destination))
+
+
+def directions(source_inside: pl.Series, destination_inside: pl.Series) -> pl.Series:
+    """Return what :meth:`HomeNetworks.directions` does, by whether each end is inside (boolean columns)."""
+    return _DIRECTIONS.gather(source_inside.cast(pl.UInt32) * 2 + destination_inside.cast(pl.UInt32))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from netsieve.engine.errors import SourceError
 from netsieve.engine.sources.plain_text import LOOKED_AT
 from netsieve.engine.sources.source import ColumnRequest, ReadOptions, Source
+from netsieve.engine.sources.zeek_derived import READY_SCHEMAS
 from netsieve.engine.sources.zeek_detection import is_json, text_begins
 from netsieve.engine.sources.zeek_fields import (
     BOOLEAN,
@@ -20,10 +21,13 @@ from netsieve.engine.sources.zeek_fields import (
     log_of_name,
 )
 from netsieve.engine.sources.zeek_header import ZeekHeader, header_after, header_lines
+from netsieve.engine.sources.zeek_json import ZeekJsonSource
 from netsieve.engine.sources.zeek_tsv import ZeekTsvSource
 
 if TYPE_CHECKING:
     from netsieve.engine.sources.bytestream import ByteStream
+
+__all__ = ["READY_SCHEMAS", "open_stream"]
 
 LONGEST_HEADER: Final = 1024 * 1024
 """The first header must end within so many bytes."""
@@ -41,7 +45,7 @@ def open_stream(stream: ByteStream, request: ColumnRequest, options: ReadOptions
     if not text_begins(head).strip():
         raise SourceError(f"{stream.label} is empty: it has no header lines and no records")
     if is_json(head):
-        raise SourceError(f"{stream.label} is a Zeek log in JSON; expected the tab-separated form")
+        return ZeekJsonSource(stream, request, options, block_bytes=block_bytes)
     return _open_tsv(stream, head, request, options, block_bytes)
 
 

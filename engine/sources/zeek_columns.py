@@ -9,8 +9,9 @@ import numpy as np
 import polars as pl
 
 from netsieve.engine.features.schema import ColumnKind
+from netsieve.engine.sources.direction import HomeNetworks, directions
 from netsieve.engine.sources.source import ColumnRequest
-from netsieve.engine.sources.zeek_derived import DerivedColumn, derived_columns
+from netsieve.engine.sources.zeek_derived import DIRECTION, DIRECTION_INPUTS, derived_columns
 from netsieve.engine.sources.zeek_fields import BOOLEAN, INTEGER, LIST, NUMBER, NUMBER_LIST, TEXT, TIME, field_code
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ class ColumnPlan:
         Zeek types of the log's fields, in file order.
     request
         Columns wanted and their kinds. A kind that is named there is read instead of the field's own, but for sets
-        and vectors and for times that are asked for as integers or booleans.
+        and vectors and for times that are asked for as integers or booleans. What would be derived from a field that
+        is read as something else than it is, text instead of a number, is then no column.
     path
         The log's name, like ``"conn"``; some have derived columns.
     home_networks
@@ -57,16 +59,23 @@ class ColumnPlan:
     def __init__(
         self, types: Mapping[str, str], request: ColumnRequest, *, path: str | None, home_networks: Sequence[str] = ()
     ) -> None:
-        every = [column for column in derived_columns(path, home_networks) if column.needs <= types.keys()]
-        every = [column for column in every if column.name not in types]
-        self.columns = (*types, *(column.name for column in every))
-        self._derived: list[DerivedColumn] = [column for column in every if request.wants(column.name)]
-        needed = {name for column in self._derived for name in column.needs} | set(TIMES)
-        self.codes = {
-            name: _code(zeek_type, request.kinds.get(name))
-            for name, zeek_type in types.items()
-            if name in needed or request.wants(name)
+        every = {name: _code(zeek_type, request.kinds.get(name)) for name, zeek_type in types.items()}
+        usable = {name for name, code in every.items() if _is_like(code, field_code(types[name]))}
+        derived = {
+            name: column
+            for name, column in derived_columns(path).items()
+            if name not in types and column.inputs <= usable
         }
+        self.columns = (*types, *derived)
+        self._derived = {name: column for name, column in derived.items() if request.wants(name)}
+        self._home = HomeNetworks(home_networks)
+        needed = {name for column in self._derived.values() for name in column.inputs} | set(TIMES)
+        self._ends: dict[str, str | None] = {}
+        if DIRECTION in self._derived:
+            for end, local in DIRECTION_INPUTS.items():
+                self._ends[end] = local if local in usable and not home_networks else None
+            needed.update(local for local in self._ends.values() if local is not None)
+        self.codes = {name: code for name, code in every.items() if name in needed or request.wants(name)}
         self._wanted = [name for name in self.columns if request.wants(name)]
 
     def empty_frame(self) -> pl.DataFrame:
@@ -84,9 +93,19 @@ class ColumnPlan:
 
     def finished(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Return the columns wanted of a frame of the fields read, with the derived ones."""
-        if self._derived:
-            frame = frame.with_columns(column.expression.alias(column.name) for column in self._derived)
-        return frame.select(self._wanted)
+        computed: list[pl.Expr | pl.Series] = [
+            column.expression.alias(name) for name, column in self._derived.items() if column.expression is not None
+        ]
+        if self._ends:
+            computed.append(self._directions(frame))
+        return frame.with_columns(computed).select(self._wanted)
+
+    def _directions(self, frame: pl.DataFrame) -> pl.Series:
+        inside = []
+        for end, local in self._ends.items():
+            by_network = self._home.inside(frame[end])
+            inside.append(by_network if local is None else frame[local].fill_null(by_network))
+        return directions(*inside).alias(DIRECTION)
 
 
 def _code(zeek_type: str, kind: ColumnKind | None) -> int:
@@ -96,6 +115,11 @@ def _code(zeek_type: str, kind: ColumnKind | None) -> int:
     if own == TIME:
         return {"string": TEXT, "float": NUMBER}.get(kind, TIME)
     return {"integer": INTEGER, "float": NUMBER, "boolean": BOOLEAN}.get(kind, TEXT)
+
+
+def _is_like(code: int, own: int) -> bool:
+    """Whether a field that is read in one way can be computed with as if it were read in its own."""
+    return code == own or {code, own} == {INTEGER, NUMBER}
 
 
 def end_times(frame: pl.DataFrame) -> NDArray[np.float64]:

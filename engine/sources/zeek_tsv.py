@@ -86,6 +86,16 @@ class _Counts:
     overlong_open: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a section begins in its file: number of its first record, its line, its byte offset."""
+
+    source_file: str
+    record: int
+    line: int
+    offset: int
+
+
 @dataclass(slots=True)
 class _Parsed:
     frames: list[pl.DataFrame]
@@ -176,7 +186,8 @@ class ZeekTsvSource:
         record, line = block.first_record, block.first_line or 1
         for section in content.sections:
             if section.records:
-                self._parse_section(block, section, record, line, parsed)
+                place = _Place(block.source_file, record, line, (block.offset or 0) + section.start)
+                self._parse_section(section, content.text[section.start : section.end], place, parsed)
             record += section.records
             line += section.lines
         frame = pl.concat(parsed.frames) if parsed.frames else self._plan.empty_frame()
@@ -210,16 +221,14 @@ class ZeekTsvSource:
             line = text[at : at + self._max_record].tobytes().split(b"\n", 1)[0]
             self._header = header_after(self._header, line.removeprefix(b"\xef\xbb\xbf").removesuffix(b"\r"))
 
-    def _parse_section(self, block: Block, section: Section, record: int, line: int, parsed: _Parsed) -> None:
+    def _parse_section(self, section: Section, text: NDArray[np.uint8], place: _Place, parsed: _Parsed) -> None:
         header = section.header
         path = header.path if header.path != self._first_path else self._path
         if path != self._wanted_path and (path or self._wanted_path):
             parsed.skipped[f"event type {path or 'unknown'}"] += section.records
             return
-        text = block.data.text[section.start : section.end]
-        offset = section.start + (block.offset or 0)
         if header.problem:
-            parsed.rejects += self._unreadable(block, text, header.problem, record, line, offset)
+            parsed.rejects += self._unreadable(text, header.problem, place)
             return
         codes = [self._plan.codes.get(name, SKIPPED) for name in header.fields]
         found = _native.parse_zeek(
@@ -235,29 +244,20 @@ class ZeekTsvSource:
         )
         rejected = found.rejected
         for entry in rejected.tolist():
-            parsed.rejects.append(self._reject(block, header, text, entry, record, line, offset))
+            parsed.rejects.append(self._reject(header, text, entry, place))
         read = [name for name, code in zip(header.fields, codes, strict=True) if code != SKIPPED]
         series = {name: pl.Series(column) for name, column in zip(read, found.columns, strict=True)}
-        numbers = np.arange(record, record + section.records)
+        numbers = np.arange(place.record, place.record + section.records)
         parsed.frames.append(self._plan.arranged(series, found.rows))
         parsed.records.append(np.delete(numbers, rejected[:, 0]) if len(rejected) else numbers)
 
-    def _reject(
-        self,
-        block: Block,
-        header: ZeekHeader,
-        text: NDArray[np.uint8],
-        entry: list[int],
-        first_record: int,
-        first_line: int,
-        offset: int,
-    ) -> Reject:
+    def _reject(self, header: ZeekHeader, text: NDArray[np.uint8], entry: list[int], place: _Place) -> Reject:
         record, lines, start, end, reason, field, cell_start, cell_end = entry
         return Reject(
-            source_file=block.source_file,
-            record=first_record + record,
-            line=first_line + lines,
-            offset=offset + start,
+            source_file=place.source_file,
+            record=place.record + record,
+            line=place.line + lines,
+            offset=place.offset + start,
             reason=self._reason(header, reason, field, text[cell_start:cell_end].tobytes()),
             raw=text[start : min(end, start + RAW_BYTES)].tobytes().decode("utf-8", "surrogateescape"),
         )
@@ -273,15 +273,14 @@ class ZeekTsvSource:
         shown = cell.decode("utf-8", "replace")
         return f"{what}, got {shown[:SHOWN_CELL] + '...' if len(shown) > SHOWN_CELL else shown!r}"
 
-    def _unreadable(
-        self, block: Block, text: NDArray[np.uint8], problem: str, record: int, line: int, offset: int
-    ) -> Iterator[Reject]:
+    def _unreadable(self, text: NDArray[np.uint8], problem: str, place: _Place) -> Iterator[Reject]:
         """Reject the records below a header that cannot be used."""
+        record, line, offset = place.record, place.line, place.offset
         for raw in text.tobytes().split(b"\n"):
             content = raw.removesuffix(b"\r").removeprefix(b"\xef\xbb\xbf")
             if len(raw) > self._max_record or (content and not content.startswith(b"#")):
                 yield Reject(
-                    source_file=block.source_file,
+                    source_file=place.source_file,
                     record=record,
                     line=line,
                     offset=offset,
