@@ -2,7 +2,11 @@
 #include <nanobind/nanobind.h>
 
 #include "columns.hpp"
+#include "json_lines.hpp"
+#include "networks.hpp"
 #include "records.hpp"
+#include "zeek.hpp"
+#include "zeek_lists.hpp"
 
 NB_MODULE(_native, module) {
 #ifdef NDEBUG
@@ -12,4 +16,8 @@ NB_MODULE(_native, module) {
     module.doc() = "Native kernels of netsieve.";
     netsieve::register_records(module);
     netsieve::register_columns(module);
+    netsieve::register_zeek(module);
+    netsieve::register_zeek_lists(module);
+    netsieve::register_json_lines(module);
+    netsieve::register_networks(module);
 }

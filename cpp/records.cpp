@@ -104,15 +104,6 @@ RecordSpan walk_record(const std::uint8_t* text, std::size_t start, std::size_t 
 
 namespace {
 
-struct RecordScan {
-    std::size_t records = 0;  // takes in those that the parser will reject
-    std::size_t blank = 0;
-    std::size_t headers = 0;
-    std::size_t lines = 0;
-    std::size_t end = 0;
-    bool overlong_open = false;
-};
-
 RecordScan scan(const std::uint8_t* text, std::size_t size, const Dialect& dialect, bool final) {
     RecordScan found;
     std::size_t start = 0;  // of the record at hand

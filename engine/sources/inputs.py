@@ -11,7 +11,7 @@ from typing import Final
 from netsieve.engine.errors import SourceError
 from netsieve.engine.sources.bytestream import STANDARD_INPUT
 
-FOLDER_SUFFIXES: Final = (".csv", ".tsv", ".psv", ".txt", ".binetflow", ".parquet", ".pq")
+FOLDER_SUFFIXES: Final = (".csv", ".tsv", ".psv", ".txt", ".binetflow", ".json", ".ndjson", ".jsonl", ".parquet", ".pq")
 """Files of a folder that are read, also with one of the suffixes below behind."""
 COMPRESSION_SUFFIXES: Final = (".gz", ".zst")
 
