@@ -2,6 +2,7 @@
 #include <nanobind/nanobind.h>
 
 #include "columns.hpp"
+#include "pcap.hpp"
 #include "records.hpp"
 
 NB_MODULE(_native, module) {
@@ -12,4 +13,5 @@ NB_MODULE(_native, module) {
     module.doc() = "Native kernels of netsieve.";
     netsieve::register_records(module);
     netsieve::register_columns(module);
+    netsieve::register_pcap(module);
 }

@@ -11,6 +11,11 @@ from netsieve.engine.sources.bytestream import ByteStream
 from netsieve.engine.sources.plain_text import LOOKED_AT
 from netsieve.engine.sources.source import BLOCK_BYTES, ColumnRequest, ReadOptions, Source
 
+CAPTURE_MAGIC: Final = frozenset(
+    bytes.fromhex(magic) for magic in ("d4c3b2a1", "a1b2c3d4", "4d3cb2a1", "a1b23c4d", "0a0d0d0a")
+)
+"""pcap with micro- or nanoseconds in both byte orders, and pcapng."""
+
 Detector = Callable[[bytes, str], bool]
 """``is_format(head, name)``: whether a file of this name that begins, decompressed, with ``head`` is of the format."""
 
@@ -30,12 +35,17 @@ def _is_parquet(head: bytes, _name: str) -> bool:
     return head.startswith(b"PAR1")
 
 
+def _is_capture(head: bytes, _name: str) -> bool:
+    return head[:4] in CAPTURE_MAGIC
+
+
 def _is_anything(_head: bytes, _name: str) -> bool:
     return True
 
 
 FORMATS: Final[dict[str, Format]] = {
     "parquet": Format("netsieve.engine.sources.parquet", _is_parquet),
+    "pcap": Format("netsieve.engine.sources.pcap", _is_capture),
     # What no other format claims is delimited text, or an error that opening it names
     "csv": Format("netsieve.engine.sources.csv", _is_anything),
 }
