@@ -156,7 +156,8 @@ FlowSkip FlowTable::add(const Packet& packet) {
     const bool syn = packet.tcp_flags != absent && packet.tcp_flags & tcp_syn;
     const bool ack = packet.tcp_flags != absent && packet.tcp_flags & tcp_ack;
     // who answers a connection that began before the capture is not its source
-    bool forward_is_low = syn && ack ? !source_is_low : source_is_low;
+    const bool to_itself = order == 0 && ports.source == ports.destination;
+    bool forward_is_low = syn && ack && !to_itself ? !source_is_low : source_is_low;
     const std::uint64_t hash = hash_of(key);
     std::uint32_t index = find(key, hash);
     if (index != none) {
