@@ -4,6 +4,7 @@
 #include "columns.hpp"
 #include "json_lines.hpp"
 #include "networks.hpp"
+#include "pcap.hpp"
 #include "records.hpp"
 #include "zeek.hpp"
 #include "zeek_lists.hpp"
@@ -20,4 +21,5 @@ NB_MODULE(_native, module) {
     netsieve::register_zeek_lists(module);
     netsieve::register_json_lines(module);
     netsieve::register_networks(module);
+    netsieve::register_pcap(module);
 }

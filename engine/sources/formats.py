@@ -13,6 +13,11 @@ from netsieve.engine.sources.plain_text import LOOKED_AT
 from netsieve.engine.sources.source import BLOCK_BYTES, ColumnRequest, ReadOptions, Source
 from netsieve.engine.sources.zeek_detection import is_zeek
 
+CAPTURE_MAGIC: Final = frozenset(
+    bytes.fromhex(magic) for magic in ("d4c3b2a1", "a1b2c3d4", "4d3cb2a1", "a1b23c4d", "0a0d0d0a")
+)
+"""pcap with micro- or nanoseconds in both byte orders, and pcapng."""
+
 Detector = Callable[[bytes, str], bool]
 """``is_format(head, name)``: whether a file of this name that begins, decompressed, with ``head`` is of the format."""
 
@@ -38,6 +43,8 @@ def _is_json(head: bytes, _name: str) -> bool:
 
 def _is_eve(head: bytes, name: str) -> bool:
     return _is_json(head, name) and _EVENT_TYPE.search(head) is not None
+def _is_capture(head: bytes, _name: str) -> bool:
+    return head[:4] in CAPTURE_MAGIC
 
 
 def _is_anything(_head: bytes, _name: str) -> bool:
@@ -57,6 +64,7 @@ FORMATS: Final[dict[str, Format]] = {
     "eve": Format("netsieve.engine.sources.eve", _is_eve),
     "zeek": Format("netsieve.engine.sources.zeek", is_zeek),
     "ndjson": Format("netsieve.engine.sources.ndjson", _is_json),
+    "pcap": Format("netsieve.engine.sources.pcap", _is_capture),
     # What no other format claims is delimited text, or an error that opening it names
     "csv": Format("netsieve.engine.sources.csv", _is_anything),
 }
