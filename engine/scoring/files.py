@@ -97,7 +97,13 @@ def score_files(
     rejected = RejectsFile(rejects_path(output, rejects))
     check_distinct([output, rejected.path], files)
     kept = Keep.parse(keep, scorer.schema)
-    sources = Inputs(files, scorer.schema.feature_names, kept.request(scorer.schema), reading or ReadOptions())
+    sources = Inputs(
+        files,
+        scorer.schema.feature_names,
+        kept.request(scorer.schema),
+        reading or ReadOptions(),
+        record_type=scorer.schema.record_type,
+    )
     selection = Selection(only_anomalies=only_anomalies, min_score=min_score, top=top)
     job = _Job(scorer, kept, selection, output, form)
     summary = ScoreSummary(files=len(files), threshold=scorer.threshold, policy=scorer.threshold_policy)

@@ -30,12 +30,26 @@ def _is_parquet(head: bytes, _name: str) -> bool:
     return head.startswith(b"PAR1")
 
 
+def _told_by_module(module: str) -> Format:
+    """Return a format whose module has a detector of its own; it is imported when a file is first looked at."""
+
+    def is_format(head: bytes, name: str) -> bool:
+        return bool(import_module(module).is_format(head, name))
+
+    return Format(module, is_format)
+
+
 def _is_anything(_head: bytes, _name: str) -> bool:
     return True
 
 
 FORMATS: Final[dict[str, Format]] = {
     "parquet": Format("netsieve.engine.sources.parquet", _is_parquet),
+    "nfdump": _told_by_module("netsieve.engine.sources.nfdump"),
+    "argus": _told_by_module("netsieve.engine.sources.argus"),
+    "cicflowmeter": _told_by_module("netsieve.engine.sources.cicflowmeter"),
+    "beth": _told_by_module("netsieve.engine.sources.beth"),
+    "adfa": _told_by_module("netsieve.engine.sources.adfa"),
     # What no other format claims is delimited text, or an error that opening it names
     "csv": Format("netsieve.engine.sources.csv", _is_anything),
 }
