@@ -318,6 +318,23 @@ class Scorer:
         self._check_process()
         return score_files(self, [inputs] if isinstance(inputs, str) else inputs, output, **options)
 
+    def score_folder(self, inputs: str | Sequence[str], folder: str, **options: Any) -> ScoreSummary:
+        """Score each file into a part in a folder; as :func:`netsieve.engine.scoring.folder.score_folder`.
+
+        Parameters
+        ----------
+        inputs
+            File, folder or pattern, or several of them.
+        folder
+            Output folder.
+        **options
+            Passed on.
+        """
+        from netsieve.engine.scoring.folder import score_folder
+
+        self._check_process()
+        return score_folder(self, [inputs] if isinstance(inputs, str) else inputs, folder, **options)
+
     def _all_scores(
         self,
         rows: int,
