@@ -69,3 +69,15 @@ class RejectLimitError(NetsieveError):
     """
 
     summary: Any = None
+
+
+class UnreadFilesError(NetsieveError):
+    """Some of many files could not be scored; the others were.
+
+    Attributes
+    ----------
+    summary
+        The :class:`~netsieve.engine.scoring.summary.ScoreSummary` of the job.
+    """
+
+    summary: Any = None

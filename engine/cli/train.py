@@ -16,6 +16,7 @@ from netsieve.engine.cli.arguments import (
     whole_number,
 )
 from netsieve.engine.cli.table import text_table
+from netsieve.engine.sources.source import ANY_RECORD
 
 if TYPE_CHECKING:
     from netsieve.engine.training.job import TrainingResult
@@ -51,15 +52,18 @@ def run(options: argparse.Namespace) -> int:
     import_polars(available_threads())
     from netsieve.engine.errors import TrainingError
     from netsieve.engine.features.inference import correlated_pairs, describe_schema, infer_schema
+    from netsieve.engine.features.ready import overrides_with_ready
     from netsieve.engine.features.schema_file import read_schema_file
     from netsieve.engine.sources.reading import read_frame
+    from netsieve.engine.sources.ready_schemas import ready_schema
     from netsieve.engine.training.job import train_detector
 
     overrides = None if options.schema is None else read_schema_file(options.schema)
     read = read_frame(options.data, options=read_options(options), max_rows=LARGEST_FRAME, seed=options.seed)
     frame = read.frame
     sampled = f", a sample of {read.rows_seen:,}" if read.rows_seen > frame.height else ""
-    print(f"{frame.height:,} records of {frame.width} columns{sampled}")
+    kind = "" if read.record_type == ANY_RECORD else f" ({read.record_type})"
+    print(f"{frame.height:,} records of {frame.width} columns{kind}{sampled}")
     for reason, count in read.skipped.items():
         print(f"{count:,} lines skipped: {reason}")
     if read.rejects:
@@ -68,6 +72,15 @@ def run(options: argparse.Namespace) -> int:
         print(f"netsieve: note: {read.rejected:,} records could not be read, the first: {where}", file=sys.stderr)
     if not frame.height:
         raise TrainingError("there are no records to train on; give files with at least a few dozen")
+    overrides = overrides_with_ready(
+        ready_schema(read.record_type),
+        overrides,
+        frame.columns,
+        record_type=read.record_type,
+        features=options.features,
+        ignore=options.ignore,
+        label=options.label,
+    )
     unfitted = infer_schema(
         frame, features=options.features, ignore=options.ignore, label=options.label, overrides=overrides
     )

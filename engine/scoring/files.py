@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -41,6 +41,7 @@ def score_files(
     rejects: str | None = None,
     max_rejects: float = 0.01,
     progress: bool | None = None,
+    advance: Callable[[int, int], None] | None = None,
     threads: int = 0,
 ) -> ScoreSummary:
     """Score files into one file.
@@ -75,6 +76,9 @@ def score_files(
         Largest share of the records that may be rejected.
     progress
         Whether to show progress on stderr; None: where that is a terminal.
+    advance
+        Called after each block with its records and the bytes read for it, instead of showing progress; what it
+        raises ends the job.
     threads
         Worker threads; 0 for the scorer's number.
 
@@ -97,23 +101,30 @@ def score_files(
     rejected = RejectsFile(rejects_path(output, rejects))
     check_distinct([output, rejected.path], files)
     kept = Keep.parse(keep, scorer.schema)
-    sources = Inputs(files, scorer.schema.feature_names, kept.request(scorer.schema), reading or ReadOptions())
+    sources = Inputs(
+        files,
+        scorer.schema.feature_names,
+        kept.request(scorer.schema),
+        reading or ReadOptions(),
+        record_type=scorer.schema.record_type,
+    )
     selection = Selection(only_anomalies=only_anomalies, min_score=min_score, top=top)
     job = _Job(scorer, kept, selection, output, form)
     summary = ScoreSummary(files=len(files), threshold=scorer.threshold, policy=scorer.threshold_policy)
     blocks = score_blocks(scorer, sources, job.finish, threads=threads or scorer.threads, watch=job.check)
     try:
         # Closed before anything is removed, so that no worker is still writing
-        with closing(blocks), Progress(sources.total_bytes(), shown=progress) as bar:
+        shown = progress if advance is None else False
+        with closing(blocks), Progress(sources.total_bytes(), shown=shown) as bar:
             for block in blocks:
                 summary.count(block)
                 rejected.write(block.rejects)
                 job.write(block.result)
-                bar.advance(block.records, block.bytes_read)
+                (advance or bar.advance)(block.records, block.bytes_read)
         job.finish_writing(sources.columns)
         summary.anomalies, summary.rows_written, summary.notes = job.anomalies, job.rows_written, job.notes()
         summary.check()
-        failure = _failure(summary, max_rejects, rejected.path)
+        failure = reject_failure(summary, max_rejects, rejected.path)
         rejected.commit()
         summary.rejects = rejected.path if rejected.count else None
         if summary.rows_scored or not summary.rows_rejected:
@@ -134,7 +145,18 @@ def score_files(
     return summary
 
 
-def _failure(summary: ScoreSummary, max_rejects: float, rejects: str) -> RejectLimitError | None:
+def reject_failure(summary: ScoreSummary, max_rejects: float, rejects: str) -> RejectLimitError | None:
+    """Return why a job failed though it ran to its end: nothing was scored, or too much was rejected.
+
+    Parameters
+    ----------
+    summary
+        Counts of the job.
+    max_rejects
+        Largest share of rejected records.
+    rejects
+        Where the rejected records are.
+    """
     records = summary.rows_scored + summary.rows_rejected
     if not records:
         return RejectLimitError("there are no records in the input: nothing was scored; the output is empty")

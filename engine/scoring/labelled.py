@@ -112,7 +112,13 @@ def score_labelled_files(
     asked = [label, *([] if attack is None else [attack])]
     kinds = scorer.schema.column_kinds(kept=asked)
     needed = tuple(dict.fromkeys((*scorer.schema.feature_names, *asked)))
-    sources = Inputs(files, needed, ColumnRequest(columns=needed, kinds=kinds), reading or ReadOptions())
+    sources = Inputs(
+        files,
+        needed,
+        ColumnRequest(columns=needed, kinds=kinds),
+        reading or ReadOptions(),
+        record_type=scorer.schema.record_type,
+    )
 
     def finish(block: ScoredBlock) -> _LabelledBlock:
         text = label_text(block.frame, label)

@@ -10,7 +10,7 @@ import polars as pl
 
 from netsieve.engine.errors import MissingColumnError, OutputError
 from netsieve.engine.features.schema import ColumnKind, FeatureSchema
-from netsieve.engine.sources.source import ColumnRequest
+from netsieve.engine.sources.source import CLASH_PREFIX, ColumnRequest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,8 +25,6 @@ ADDED: Final[dict[str, pl.DataType]] = {
     "is_anomaly": pl.Boolean(),
 }
 """Columns that every output has, behind the kept ones."""
-CLASH_PREFIX: Final = "input_"
-"""Put before the name of a kept column that has the name of an added one: scored files can be scored again."""
 TYPE_OF_KIND: Final[dict[ColumnKind, pl.DataType]] = {
     "integer": pl.Int64(),
     "float": pl.Float64(),

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from netsieve.engine.errors import DeviceError, EncodeError, ForkError, SchemaError, ThresholdError
 from netsieve.engine.features.encoding import Encoder, write_rows
 from netsieve.engine.features.schema import FeatureSchema
+from netsieve.engine.processors import available_processors
 from netsieve.engine.scoring.backend import Device, OnnxRuntimeBackend, check_probes
 from netsieve.engine.scoring.model_file import ModelFile
 from netsieve.engine.thresholds.calibration import Calibration
@@ -104,7 +105,7 @@ class Scorer:
         self.model_file = model if isinstance(model, ModelFile) else ModelFile.read(model)
         self.max_queued_batches = max_queued_batches
         # On a GPU one caller at a time is enough
-        self.threads = (threads or _available_processors()) if device == "cpu" else 1
+        self.threads = (threads or available_processors()) if device == "cpu" else 1
         chosen = batch_size or (GPU_BATCH if device == "cuda" else _best_batch_size(self.model_file))
         self.batch_size = -(-chosen // BATCH_STEP) * BATCH_STEP
         self._process = os.getpid()
@@ -317,6 +318,23 @@ class Scorer:
         self._check_process()
         return score_files(self, [inputs] if isinstance(inputs, str) else inputs, output, **options)
 
+    def score_folder(self, inputs: str | Sequence[str], folder: str, **options: Any) -> ScoreSummary:
+        """Score each file into a part in a folder; as :func:`netsieve.engine.scoring.folder.score_folder`.
+
+        Parameters
+        ----------
+        inputs
+            File, folder or pattern, or several of them.
+        folder
+            Output folder.
+        **options
+            Passed on.
+        """
+        from netsieve.engine.scoring.folder import score_folder
+
+        self._check_process()
+        return score_folder(self, [inputs] if isinstance(inputs, str) else inputs, folder, **options)
+
     def _all_scores(
         self,
         rows: int,
@@ -378,13 +396,6 @@ def _restored(model: ModelFile, options: dict[str, Any], policy: str, threshold:
 def _check_at_least(name: str, value: int, least: int) -> None:
     if value < least:
         raise ValueError(f"{name} is {value}, where at least {least} is expected")
-
-
-def _available_processors() -> int:
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:
-        return os.cpu_count() or 1
 
 
 def _best_batch_size(model: ModelFile) -> int:

@@ -5,15 +5,24 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 import numpy as np
 
 from netsieve.engine.errors import EncodeError, MissingColumnError
-from netsieve.engine.scoring.pipeline import ordered_map
 from netsieve.engine.sources.formats import open_source
-from netsieve.engine.sources.source import RAW_BYTES, Block, ColumnRequest, ParsedBlock, ReadOptions, Reject, Source
+from netsieve.engine.sources.pipeline import ordered_map
+from netsieve.engine.sources.source import (
+    ANY_RECORD,
+    RAW_BYTES,
+    Block,
+    ColumnRequest,
+    ParsedBlock,
+    ReadOptions,
+    Reject,
+    Source,
+)
 
 if TYPE_CHECKING:
     import polars as pl
@@ -26,8 +35,17 @@ Result = TypeVar("Result")
 BLOCK_BYTES: Final = 2 * 1024 * 1024
 """Text of a block. Measured on 10 M records, two threads, CSV to Parquet: 2, 4 and 8 MiB take the same time, 1 MiB some
 10 % more, and peak memory is 200, 245 and 290 MB."""
+EVENT_FAMILY: Final = "suricata."
+"""Record types with this beginning are events of one log that mixes them."""
 SHOWN_COLUMNS: Final = 12
 """Columns of a file that an error names."""
+
+
+def options_for(options: ReadOptions, record_type: str) -> ReadOptions:
+    """Return the options for the records of a model: of mixed events it takes those that it was trained on."""
+    if options.event_type is None and record_type.startswith(EVENT_FAMILY):
+        return replace(options, event_type=record_type.removeprefix(EVENT_FAMILY))
+    return options
 
 
 NumberedBlock = tuple[int, Source, Block]
@@ -46,6 +64,8 @@ class Inputs:
         Columns wanted, the features among them, and how they are read from text.
     options
         How the files are read, where their content does not tell.
+    record_type
+        What the model was trained on.
 
     Attributes
     ----------
@@ -54,13 +74,20 @@ class Inputs:
     """
 
     def __init__(
-        self, files: Sequence[str], features: Sequence[str], request: ColumnRequest, options: ReadOptions
+        self,
+        files: Sequence[str],
+        features: Sequence[str],
+        request: ColumnRequest,
+        options: ReadOptions,
+        *,
+        record_type: str = ANY_RECORD,
     ) -> None:
         self.files = files
         self.columns: tuple[str, ...] = ()
         self._features = features
         self._request = request
-        self._options = options
+        self._options = options_for(options, record_type)
+        self._record_type = record_type
 
     def numbered_blocks(self) -> Iterator[list[NumberedBlock]]:
         """Yield each block of all files, in order, with its number and source, as the only item of a list.
@@ -83,14 +110,23 @@ class Inputs:
         missing = [name for name in self._features if name not in source.columns]
         if missing:
             source.close()
-            shown = ", ".join(map(repr, source.columns[:SHOWN_COLUMNS]))
-            more = f" and {len(source.columns) - SHOWN_COLUMNS} more" if len(source.columns) > SHOWN_COLUMNS else ""
-            raise MissingColumnError(
-                f"{path!r} lacks {len(missing)} column{'s' * (len(missing) > 1)} that the model needs: "
-                f"{', '.join(map(repr, missing))}; it has {shown}{more}; is it the right file, with a header line?"
-            )
+            raise MissingColumnError(self._misfit(path, source, missing))
         self.columns = self.columns or source.columns
         return source
+
+    def _misfit(self, path: str, source: Source, missing: Sequence[str]) -> str:
+        lacks = (
+            f"lacks {len(missing)} column{'s' * (len(missing) > 1)} that the model needs: "
+            f"{', '.join(map(repr, missing))}"
+        )
+        shown = ", ".join(map(repr, source.columns[:SHOWN_COLUMNS]))
+        more = f" and {len(source.columns) - SHOWN_COLUMNS} more" if len(source.columns) > SHOWN_COLUMNS else ""
+        if source.record_type != self._record_type:
+            return (
+                f"{path!r} holds records of type {source.record_type}, but the model is for {self._record_type}: the "
+                f"file {lacks}; it has {shown}{more}; score it with a model for {source.record_type}"
+            )
+        return f"{path!r} {lacks}; it has {shown}{more}; is it the right file, with a header line?"
 
     @property
     def are_files(self) -> bool:

@@ -45,6 +45,13 @@ def _is_eve(head: bytes, name: str) -> bool:
     return _is_json(head, name) and _EVENT_TYPE.search(head) is not None
 def _is_capture(head: bytes, _name: str) -> bool:
     return head[:4] in CAPTURE_MAGIC
+def _told_by_module(module: str) -> Format:
+    """Return a format whose module has a detector of its own; it is imported when a file is first looked at."""
+
+    def is_format(head: bytes, name: str) -> bool:
+        return bool(import_module(module).is_format(head, name))
+
+    return Format(module, is_format)
 
 
 def _is_anything(_head: bytes, _name: str) -> bool:
@@ -65,6 +72,11 @@ FORMATS: Final[dict[str, Format]] = {
     "zeek": Format("netsieve.engine.sources.zeek", is_zeek),
     "ndjson": Format("netsieve.engine.sources.ndjson", _is_json),
     "pcap": Format("netsieve.engine.sources.pcap", _is_capture),
+    "nfdump": _told_by_module("netsieve.engine.sources.nfdump"),
+    "argus": _told_by_module("netsieve.engine.sources.argus"),
+    "cicflowmeter": _told_by_module("netsieve.engine.sources.cicflowmeter"),
+    "beth": _told_by_module("netsieve.engine.sources.beth"),
+    "adfa": _told_by_module("netsieve.engine.sources.adfa"),
     # What no other format claims is delimited text, or an error that opening it names
     "csv": Format("netsieve.engine.sources.csv", _is_anything),
 }

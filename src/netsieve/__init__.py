@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from netsieve.engine.features.inference import infer_schema as infer_schema
     from netsieve.engine.features.schema import FeatureSchema as FeatureSchema
     from netsieve.engine.scoring.scorer import Scorer as Scorer
+    from netsieve.engine.sources.scanning import scan as scan
     from netsieve.engine.training.job import train_detector as train_detector
 
 __version__ = "0.1.0"
@@ -23,6 +24,7 @@ _HOME = {
     "Scorer": "netsieve.engine.scoring.scorer",
     "evaluate_scores": "netsieve.engine.evaluation.metrics",
     "infer_schema": "netsieve.engine.features.inference",
+    "scan": "netsieve.engine.sources.scanning",
     "train_detector": "netsieve.engine.training.job",
 }
 
@@ -34,6 +36,7 @@ __all__ = [
     "evaluate_scores",
     "export",
     "infer_schema",
+    "scan",
     "train_detector",
 ]
 
