@@ -2,6 +2,8 @@
 #include <nanobind/nanobind.h>
 
 #include "columns.hpp"
+#include "interner.hpp"
+#include "keyed_hash.hpp"
 #include "records.hpp"
 
 NB_MODULE(_native, module) {
@@ -12,4 +14,6 @@ NB_MODULE(_native, module) {
     module.doc() = "Native kernels of netsieve.";
     netsieve::register_records(module);
     netsieve::register_columns(module);
+    netsieve::register_keyed_hash(module);
+    netsieve::register_interner(module);
 }
