@@ -5,6 +5,8 @@
 #include "json_lines.hpp"
 #include "networks.hpp"
 #include "pcap.hpp"
+#include "interner.hpp"
+#include "keyed_hash.hpp"
 #include "records.hpp"
 #include "zeek.hpp"
 #include "zeek_lists.hpp"
@@ -22,4 +24,6 @@ NB_MODULE(_native, module) {
     netsieve::register_json_lines(module);
     netsieve::register_networks(module);
     netsieve::register_pcap(module);
+    netsieve::register_keyed_hash(module);
+    netsieve::register_interner(module);
 }

@@ -31,6 +31,10 @@ class ModelFileError(NetsieveError):
     """A file is not a netsieve model, is damaged, or was written by a newer format version."""
 
 
+class StateError(NetsieveError):
+    """A state of neighbour features is damaged, or belongs to other features than it is used for."""
+
+
 class DeviceError(NetsieveError):
     """The device or execution provider that was asked for is not there."""
 
