@@ -213,6 +213,10 @@ Cell JsonParser::set_cell(ColumnBuffers& column, const JsonValue& value) {
             return Cell::value;
         }
     }
+    if (column.kind() == ColumnKind::boolean && value.type == JsonType::literal) {
+        column.set_boolean(row, *value.start == 't');
+        return Cell::value;
+    }
     // Strings are read like cells of delimited text: some programs put quotes around their numbers
     std::string_view text;
     if (!unescaped(value, text)) return Cell::bad;
