@@ -137,6 +137,7 @@ RecordScan scan_json_records(const std::uint8_t* text, std::size_t size, const J
         if (record.kind == RecordKind::incomplete) break;
         if (record.next == not_found) {
             found.overlong_open = true;
+            at = record.start;
             break;
         }
         found.blank += record.kind == RecordKind::blank && !dialect.array;

@@ -67,7 +67,7 @@ class EveSource:
             stream, selector=("event_type", event_type), block_bytes=block_bytes, max_record=max_record
         )
         end_times = dict.fromkeys([END_TIMES.get(event_type, TIMESTAMP), TIMESTAMP])
-        self._end_time = (pl.coalesce(*end_times).dt.timestamp("us") / 1e6).fill_null(float("nan"))
+        self._end_time = pl.coalesce(*end_times).dt.timestamp("us").cast(pl.Float64).fill_null(float("nan"))
         derived = derived_columns(event_type)
         codes = self._codes(request, event_type, exclude={*derived, DIRECTION})
         self.columns = (*codes, *derived, DIRECTION)
@@ -117,7 +117,7 @@ class EveSource:
             skipped={**block.skipped, **{f"event type {kind}": count for kind, count in rows.skipped.items()}},
             source_file=block.source_file,
             bytes_read=block.bytes_read,
-            end_time=computed.get_column(END_TIME).to_numpy(),
+            end_time=computed.get_column(END_TIME).to_numpy() / 1e6,
         )
 
     def _codes(self, request: ColumnRequest, event_type: str, *, exclude: set[str]) -> dict[str, int]:
