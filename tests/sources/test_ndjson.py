@@ -129,10 +129,14 @@ def test_only_the_columns_asked_for_are_read(write):
     assert frame.height == 101
 
 
-def test_declared_columns_are_there_in_every_file(write):
-    frame, *_ = read(write('{"a": 1, "b": "7"}\n'), kinds={"b": "integer", "c": "float", "a": "string"})
-    assert frame.schema == {"a": pl.String, "b": pl.Int64, "c": pl.Float64}
-    assert frame.rows() == [("1", 7, None)]
+def test_named_columns_are_there_whether_a_file_has_them_or_not(write):
+    path = write('{"b": "7", "a": 1}\n')
+    kinds = {"b": "integer", "c": "float", "a": "string", "absent": "integer"}
+    frame, *_ = read(path, kinds=kinds)
+    assert frame.schema == {"b": pl.Int64, "a": pl.String}
+    frame, *_ = read(path, kinds=kinds, options=ReadOptions(names=["a", "b", "c", "d"]))
+    assert frame.schema == {"a": pl.String, "b": pl.Int64, "c": pl.Float64, "d": pl.String}
+    assert frame.rows() == [("1", 7, None, None)]
     frame, *_ = read(write('{"a": 1, "b": 1.50}\n'), infer=False)
     assert frame.rows() == [("1", "1.50")]
 
