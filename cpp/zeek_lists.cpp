@@ -46,7 +46,7 @@ void append_element(const simdjson::dom::element& element, bool numbers, std::st
         to += text;
     else if (!element.get(truth))
         to += truth ? 'T' : 'F';
-    else if ((numbers || element.is_double()) && !element.get(number))
+    else if ((numbers || element.type() == simdjson::dom::element_type::DOUBLE) && !element.get(number))
         append_number(number, to);
     else
         to += simdjson::minify(element);

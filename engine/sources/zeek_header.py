@@ -92,6 +92,7 @@ def header_after(header: ZeekHeader, line: bytes) -> ZeekHeader:
     match directive:
         case b"#separator":
             said["separator"] = _unescaped(rest.strip(" "))
+            kept = ()  # with another separator the same line may say something else
         case b"#set_separator":
             said["set_separator"] = _unescaped(value)[:1]
         case b"#empty_field":

@@ -18,13 +18,15 @@ from netsieve.engine.sources.blocks import MAX_RECORD_BYTES
 from netsieve.engine.sources.json_text import JsonText
 from netsieve.engine.sources.plain_text import LOOKED_AT
 from netsieve.engine.sources.source import BLOCK_BYTES, Block, ColumnRequest, ParsedBlock, ReadOptions
-from netsieve.engine.sources.zeek_columns import ColumnPlan, end_times
+from netsieve.engine.sources.zeek_columns import POLARS_TYPES, ColumnPlan, end_times
 from netsieve.engine.sources.zeek_detection import text_begins
 from netsieve.engine.sources.zeek_fields import (
+    INTEGER,
     LIST,
     NUMBER_LIST,
     STANDARD_LOGS,
     TEXT,
+    TIME,
     known_type,
     log_of_fields,
     log_of_name,
@@ -41,7 +43,10 @@ INFERRED_TYPES: Final = {1: "int", 2: "double", 3: "bool", 4: "string"}
 INFERRED_LIST: Final = "vector[string]"
 FIRST_MILLISECONDS: Final = 100_000_000_000
 """Times that are written as integers from this on are milliseconds, as Zeek writes them on request."""
-PER_SECOND: Final = 1000
+LAST_MILLISECONDS: Final = 9_000_000_000_000_000
+"""Beyond this many milliseconds the microseconds do not fit 64 bits; such a time is missing."""
+MICROSECONDS: Final = 1000
+"""In a millisecond."""
 
 
 class ZeekJsonSource:
@@ -84,12 +89,13 @@ class ZeekJsonSource:
         lists = {name for record in first for name, value in record.items() if isinstance(value, list)}
         types = _types(path, found, lists, infer=request.infer)
         self._plan = ColumnPlan(types, request, path=path, home_networks=options.home_networks)
-        self._kinds = {name: TEXT if code in (LIST, NUMBER_LIST) else code for name, code in self._plan.codes.items()}
+        times = [record["ts"] for record in first if type(record.get("ts")) is int]
+        self._milliseconds = any(abs(time) >= FIRST_MILLISECONDS for time in times)
+        read_as = {LIST: TEXT, NUMBER_LIST: TEXT, TIME: INTEGER if self._milliseconds else TIME}
+        self._kinds = {name: read_as.get(code, code) for name, code in self._plan.codes.items()}
         self._inferred = frozenset(
             name for name in self._kinds if known_type(path, name) is None and name not in request.kinds
         )
-        times = [record["ts"] for record in first if type(record.get("ts")) is int]
-        self._milliseconds = any(abs(time) >= FIRST_MILLISECONDS for time in times)
 
     @property
     def name(self) -> str:
@@ -134,10 +140,11 @@ class ZeekJsonSource:
         code = self._plan.codes[name]
         if code in (LIST, NUMBER_LIST):
             return pl.Series(_native.comma_lists(column, code == NUMBER_LIST))
-        series = pl.Series(column)
-        if self._milliseconds and isinstance(series.dtype, pl.Datetime):
-            return (series.cast(pl.Int64) // PER_SECOND).cast(series.dtype)
-        return series
+        if code == TIME and self._milliseconds:
+            milliseconds = pl.Series(column)
+            sound = milliseconds.set(milliseconds.abs() > LAST_MILLISECONDS, None)
+            return (sound * MICROSECONDS).cast(POLARS_TYPES[TIME])
+        return pl.Series(column)
 
     def _skipped(self, block: Block, path: str) -> ParsedBlock:
         """Return a block of a log that is not wanted."""

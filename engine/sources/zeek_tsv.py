@@ -224,12 +224,12 @@ class ZeekTsvSource:
     def _parse_section(self, section: Section, text: NDArray[np.uint8], place: _Place, parsed: _Parsed) -> None:
         header = section.header
         path = header.path if header.path != self._first_path else self._path
-        if path != self._wanted_path and (path or self._wanted_path):
-            parsed.skipped[f"event type {path or 'unknown'}"] += section.records
-            return
         if header.problem:
             parsed.rejects += self._unreadable(text, header.problem, place)
             return
+        if path != self._wanted_path and (path or self._wanted_path):
+            # lines as single fields: only those that are too long are wrong
+            header = replace(header, separator="\n", spaced=0, fields=("",))
         codes = [self._plan.codes.get(name, SKIPPED) for name in header.fields]
         found = _native.parse_zeek(
             text,
@@ -245,6 +245,9 @@ class ZeekTsvSource:
         rejected = found.rejected
         for entry in rejected.tolist():
             parsed.rejects.append(self._reject(header, text, entry, place))
+        if header.separator == "\n":
+            parsed.skipped[f"event type {path or 'unknown'}"] += found.rows
+            return
         read = [name for name, code in zip(header.fields, codes, strict=True) if code != SKIPPED]
         series = {name: pl.Series(column) for name, column in zip(read, found.columns, strict=True)}
         numbers = np.arange(place.record, place.record + section.records)
@@ -276,15 +279,17 @@ class ZeekTsvSource:
     def _unreadable(self, text: NDArray[np.uint8], problem: str, place: _Place) -> Iterator[Reject]:
         """Reject the records below a header that cannot be used."""
         record, line, offset = place.record, place.line, place.offset
+        reason = f"the header above it cannot be used: {problem}"
         for raw in text.tobytes().split(b"\n"):
             content = raw.removesuffix(b"\r").removeprefix(b"\xef\xbb\xbf")
-            if len(raw) > self._max_record or (content and not content.startswith(b"#")):
+            overlong = len(raw) > self._max_record
+            if overlong or (content and not content.startswith(b"#")):
                 yield Reject(
                     source_file=place.source_file,
                     record=record,
                     line=line,
                     offset=offset,
-                    reason=f"the header above it cannot be used: {problem}",
+                    reason=overlong_reason(self._max_record) if overlong else reason,
                     raw=content[:RAW_BYTES].decode("utf-8", "surrogateescape"),
                 )
                 record += 1
