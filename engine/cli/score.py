@@ -40,6 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--top", metavar="N", type=whole_number(1), help="write only the N highest scores, highest first"
     )
     parser.add_argument("--min-score", metavar="X", type=number, help="write only records with at least this score")
+    parser.add_argument(
+        "--by-entity", metavar="COL", help="also rank the values of a column by their records, into OUT.entities.csv"
+    )
     parser.add_argument("--rejects", metavar="FILE", help="file for records that cannot be read (OUT.rejects.ndjson)")
     parser.add_argument(
         "--max-rejects",
@@ -47,6 +50,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=share,
         default=0.01,
         help="exit with 1 if a larger share of the records is rejected; the others are written (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--state",
+        metavar="FILE",
+        help="what is known of the hosts, for a model with neighbour features: read if it exists, written at the end",
     )
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to score (default: cpu)")
     parser.add_argument("--threads", metavar="N", type=whole_number(0), default=0, help="0 (default): one for each CPU")
@@ -64,8 +72,8 @@ def run(options: argparse.Namespace) -> int:
     from netsieve.engine.scoring.scorer import Scorer
 
     sizes = {} if options.batch_size is None else {"batch_size": options.batch_size}
-    if options.json_summary is not None:
-        check_distinct([options.output, options.json_summary], [options.model])
+    others = [path for path in (options.json_summary, options.state) if path is not None]
+    check_distinct([options.output, *others], [options.model])
     scorer = Scorer(options.model, device=options.device, threads=threads, **sizes)
     if options.threshold is not None:
         scorer = scorer.with_threshold(options.threshold)
@@ -84,6 +92,8 @@ def run(options: argparse.Namespace) -> int:
             rejects=options.rejects,
             max_rejects=options.max_rejects,
             threads=threads,
+            state=options.state,
+            by_entity=options.by_entity,
         )
     except RejectLimitError as error:
         failure, summary = error, error.summary
