@@ -24,6 +24,7 @@ FASTMATH: Final = frozenset({"nsz", "arcp", "contract", "afn", "reassoc"})
 KERNEL_MODULES: Final = (
     "netsieve.kernels.neighbours",
     "netsieve.kernels.quantile_sketch",
+    "netsieve.kernels.ranking",
     "netsieve.kernels.thresholds",
 )
 """Modules with a ``warmup`` function that runs each of their kernels once on a few values."""

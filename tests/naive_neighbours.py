@@ -147,3 +147,16 @@ def regularity(ids, elapsed, values, memory=32):
         out[0][i] = mean
         out[1][i] = math.sqrt(variance) / mean if mean > 0 else 0.0
     return out
+
+
+def ranking(names, scores, surprise, flags, worst=10):
+    """Return (name, surprise, records, anomalies, highest score) of each entity, worst first."""
+    rows = {}
+    for i, name in enumerate(names):
+        if name is not None:
+            rows.setdefault(name, []).append(i)
+    table = []
+    for name, own in rows.items():
+        largest = sorted((surprise[i] for i in own), reverse=True)[:worst]
+        table.append((name, sum(largest) / worst, len(own), sum(flags[i] for i in own), max(scores[i] for i in own)))
+    return sorted(table, key=lambda row: (-row[1], -row[3] / row[2], -row[3], -row[4], row[0]))

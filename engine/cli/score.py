@@ -48,6 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--top", metavar="N", type=whole_number(1), help="write only the N highest scores, highest first"
     )
     parser.add_argument("--min-score", metavar="X", type=number, help="write only records with at least this score")
+    parser.add_argument(
+        "--by-entity", metavar="COL", help="also rank the values of a column by their records, into OUT.entities.csv"
+    )
     parser.add_argument("--rejects", metavar="FILE", help="file for records that cannot be read (OUT.rejects.ndjson)")
     parser.add_argument(
         "--max-rejects",
@@ -55,6 +58,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=share,
         default=0.01,
         help="exit with 1 if a larger share of the records is rejected; the others are written (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--state",
+        metavar="FILE",
+        help="what is known of the hosts, for a model with neighbour features: read if it exists, written at the end",
     )
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to score (default: cpu)")
     parser.add_argument("--threads", metavar="N", type=whole_number(0), default=0, help="0 (default): one for each CPU")
@@ -73,8 +81,8 @@ def run(options: argparse.Namespace) -> int:
     from netsieve.engine.scoring.scorer import Scorer
 
     sizes = {} if options.batch_size is None else {"batch_size": options.batch_size}
-    if options.json_summary is not None:
-        check_distinct([options.output, options.json_summary], [options.model])
+    others = [path for path in (options.json_summary, options.state) if path is not None]
+    check_distinct([options.output, *others], [options.model])
     scorer = Scorer(options.model, device=options.device, threads=threads, **sizes)
     if options.threshold is not None:
         scorer = scorer.with_threshold(options.threshold)
@@ -96,7 +104,14 @@ def run(options: argparse.Namespace) -> int:
             if options.resume:
                 raise OutputError(f"--resume needs a folder as output; end it in a slash: {options.output + '/'!r}")
             summary = score_files(
-                scorer, options.data, options.output, top=options.top, rejects=options.rejects, **common
+                scorer,
+                options.data,
+                options.output,
+                top=options.top,
+                rejects=options.rejects,
+                state=options.state,
+                by_entity=options.by_entity,
+                **common,
             )
     except (RejectLimitError, UnreadFilesError) as error:
         failure, summary = error, error.summary

@@ -81,6 +81,7 @@ TIME_FORMATS: Final = (
     "%d/%m/%Y %H:%M:%S",
     "%d/%m/%Y %I:%M:%S %p",
 )
+"""How times are written where they are text; the declared one is tried first, then these in order, cell by cell."""
 KEY_ROWS: Final = 100_000
 """Rows by whose sources the key is drawn."""
 LARGEST_UNREADABLE_SHARE: Final = 0.01

@@ -58,7 +58,7 @@ class Neighbours:
         Columns of the record's time, and of what is to be added for its end. Without a time the source of the records
         tells when each ended.
     time_format
-        How the time is written where it is text (strftime); None where it is not.
+        How the time was written in training where it was text (strftime): tried first.
     time_unit, duration_unit
         Seconds in a unit of time and duration where they are numbers.
     windows

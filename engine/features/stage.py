@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from netsieve.engine.errors import EncodeError, MissingColumnError, StateError
 from netsieve.engine.features.encoding import category_text
+from netsieve.engine.features.layouts import TIME_FORMATS
 from netsieve.engine.features.neighbours import ENTITIES, RATES, Neighbours, window_column
 from netsieve.engine.features.state import EntityTable, FeatureState
 from netsieve.kernels import _native
@@ -199,20 +200,28 @@ def _known_times(end_time: NDArray[np.float64], state: FeatureState) -> NDArray[
 def _seconds(column: pl.Series, form: str | None, unit: float) -> NDArray[np.float64]:
     dtype = column.dtype
     if dtype == pl.String:
-        if form is None:
-            numbers = column.cast(pl.Float64, strict=False)
-            return numbers.to_numpy().astype(np.float64) * unit
-        column = column.str.to_datetime(form, strict=False, time_unit="us")
-    elif dtype == pl.Date:
-        column = column.cast(pl.Datetime("us"))
-    elif dtype.is_numeric() or dtype == pl.Null:
-        return column.cast(pl.Float64).to_numpy().astype(np.float64) * unit
-    if column.dtype == pl.Duration:
+        return _seconds_of_text(column, form, unit)
+    if dtype.is_numeric() or dtype == pl.Null:
+        return np.asarray(column.cast(pl.Float64).to_numpy() * unit)
+    if dtype == pl.Duration:
         return np.asarray(column.dt.total_microseconds().cast(pl.Float64).to_numpy() / MICROSECONDS)
-    if column.dtype != pl.Datetime:
+    if dtype not in (pl.Date, pl.Datetime):
         raise EncodeError(f"column {column.name!r} is {dtype}, where a time is expected; convert it first")
-    microseconds = column.dt.timestamp("us").cast(pl.Float64).to_numpy()
-    return np.asarray(microseconds / MICROSECONDS)
+    return np.asarray(column.dt.timestamp("us").cast(pl.Float64).to_numpy() / MICROSECONDS)
+
+
+def _seconds_of_text(column: pl.Series, form: str | None, unit: float) -> NDArray[np.float64]:
+    """Return the times of a text column: a number, or else in the first format that fits, cell by cell."""
+    numbers = column.cast(pl.Float64, strict=False).to_numpy() * unit
+    rest = column.set(pl.Series(~np.isnan(numbers)), None)
+    for candidate in dict.fromkeys((*([form] if form else []), *TIME_FORMATS)):
+        if rest.null_count() == len(rest):
+            break
+        times = rest.str.to_datetime(candidate, strict=False, time_unit="us").dt.timestamp("us")
+        found = times.is_not_null()
+        numbers = np.where(found, times.cast(pl.Float64).to_numpy() / MICROSECONDS, numbers)
+        rest = rest.set(found, None)
+    return np.asarray(numbers)
 
 
 def _bytes(frame: pl.DataFrame, name: str) -> NDArray[np.float64]:

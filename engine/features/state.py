@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 
 from netsieve.engine.errors import StateError
 from netsieve.engine.features.neighbours import DISTINCT, ENTITIES, RATES, Neighbours
-from netsieve.engine.sinks.atomic import write_atomically
+from netsieve.engine.sinks.atomic import PendingFile
 from netsieve.kernels._native import Interner
 
 MAGIC: Final = b"netsieve state\n"
@@ -71,15 +72,15 @@ class EntityTable:
             self.arrays[name] = larger
         self._capacity = capacity
 
-    def saved(self) -> dict[str, bytes]:
-        """Return interner and arrays as bytes."""
+    def saved(self) -> dict[str, bytes | memoryview]:
+        """Return interner and arrays as bytes; the latter are not copied."""
         used = self.interner.size
-        parts = {"interner": self.interner.saved()}
-        return parts | {name: np.ascontiguousarray(array[:used]).tobytes() for name, array in self.arrays.items()}
+        arrays = {name: array[:used].reshape(-1).view(np.uint8).data for name, array in self.arrays.items()}
+        return {"interner": self.interner.saved(), **arrays}
 
-    def restore(self, parts: dict[str, bytes]) -> None:
+    def restore(self, parts: dict[str, memoryview]) -> None:
         """Take over what :meth:`saved` gave; ValueError or KeyError where it does not fit."""
-        self.interner.restore(parts.pop("interner"))
+        self.interner.restore(bytes(parts.pop("interner")))
         self.make_room()
         for name, array in self.arrays.items():
             used = array[: self.interner.size]
@@ -143,6 +144,22 @@ class FeatureState:
         """Entities that had to go before they expired, since there were more than the declared bound."""
         return sum(table.interner.evicted for table in self.tables.values())
 
+    def notes(self) -> list[str]:
+        """Return what a reader of the computed features should know."""
+        notes = []
+        if self.late:
+            notes.append(
+                f"{self.late:,} of {self.records:,} records ended before others of their hosts and count at their time"
+            )
+        if self.without_time:
+            notes.append(f"{self.without_time:,} records without a time count at that of the record before")
+        if self.evicted:
+            notes.append(
+                f"{self.evicted:,} hosts or pairs were forgotten early, as more were active than the model's bound; "
+                "raise hosts and pairs under [neighbours] in the schema file when training"
+            )
+        return notes
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the state to a file, which appears under its name only when it is complete.
 
@@ -151,8 +168,18 @@ class FeatureState:
         OutputError
             It cannot be written there.
         """
-        with self.lock:
-            write_atomically(os.fspath(path), self.to_bytes())
+        digest = hashlib.sha256()
+        pending = PendingFile(os.fspath(path))
+        try:
+            with self.lock:
+                for part in self._file_parts():
+                    digest.update(part)
+                    pending.write(part)
+            pending.write(digest.digest())
+        except BaseException:
+            pending.abort()
+            raise
+        pending.commit()
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], declaration: Neighbours) -> FeatureState:
@@ -179,12 +206,14 @@ class FeatureState:
 
     def to_bytes(self) -> bytes:
         """Return the content of a state file."""
-        parts: list[bytes] = []
-        layout = []
-        for entity, table in self.tables.items():
-            for name, part in table.saved().items():
-                layout.append([entity, name, len(part)])
-                parts.append(part)
+        with self.lock:
+            content = b"".join(self._file_parts())
+        return content + hashlib.sha256(content).digest()
+
+    def _file_parts(self) -> Iterator[bytes | memoryview]:
+        """Yield the content of a state file up to its checksum."""
+        saved = {entity: table.saved() for entity, table in self.tables.items()}
+        layout = [(entity, name, memoryview(part).nbytes) for entity in saved for name, part in saved[entity].items()]
         header = {
             "version": VERSION,
             "declaration": self.declaration.fingerprint,
@@ -193,8 +222,11 @@ class FeatureState:
             "parts": layout,
         }
         text = json.dumps(header).encode()
-        content = b"".join([MAGIC, len(text).to_bytes(_LENGTH_BYTES, "little"), text, *parts])
-        return content + hashlib.sha256(content).digest()
+        yield MAGIC
+        yield len(text).to_bytes(_LENGTH_BYTES, "little")
+        yield text
+        for parts in saved.values():
+            yield from parts.values()
 
     @classmethod
     def from_bytes(cls, data: bytes, declaration: Neighbours, name: str = "the state") -> FeatureState:
@@ -205,7 +237,7 @@ class FeatureState:
         if hashlib.sha256(content).digest() != data[-_DIGEST_BYTES:]:
             raise StateError(f"{name} is a damaged or truncated state file; remove it to start anew")
         try:
-            header, parts = _header_and_parts(bytes(content))
+            header, parts = _header_and_parts(content)
             if header["version"] != VERSION:
                 raise StateError(f"{name} has the state format {header['version']}; use the netsieve that wrote it")
             if header["declaration"] != declaration.fingerprint:
@@ -225,12 +257,12 @@ class FeatureState:
         return state
 
 
-def _header_and_parts(content: bytes) -> tuple[dict[str, Any], dict[str, dict[str, bytes]]]:
+def _header_and_parts(content: memoryview) -> tuple[dict[str, Any], dict[str, dict[str, memoryview]]]:
     at = len(MAGIC) + _LENGTH_BYTES
     length = int.from_bytes(content[len(MAGIC) : at], "little")
-    header = json.loads(content[at : at + length])
+    header = json.loads(bytes(content[at : at + length]))
     at += length
-    parts: dict[str, dict[str, bytes]] = {}
+    parts: dict[str, dict[str, memoryview]] = {}
     for entity, name, size in header["parts"]:
         parts.setdefault(entity, {})[name] = content[at : at + size]
         at += size

@@ -62,14 +62,14 @@ class Keep:
         names = keep.split(",") if isinstance(keep, str) else keep
         return cls(False, tuple(dict.fromkeys(name.strip() for name in names if name.strip())), asked=True)
 
-    def request(self, schema: FeatureSchema) -> ColumnRequest:
-        """Return what is read of the inputs: the features and the kept columns.
+    def request(self, schema: FeatureSchema, needed: Sequence[str] = ()) -> ColumnRequest:
+        """Return what is read of the inputs: what the schema needs, the kept columns, and others that are needed.
 
         Columns that the schema does not know are read as text, which loses nothing, and whose type does not
         depend on what the first records happen to hold.
         """
         kinds = schema.column_kinds(kept=schema.feature_names if self.every else self.names)
-        columns = None if self.every else tuple(dict.fromkeys((*schema.feature_names, *self.names)))
+        columns = None if self.every else tuple(dict.fromkeys((*schema.input_columns, *self.names, *needed)))
         return ColumnRequest(columns=columns, kinds=kinds, infer=False)
 
     def columns_of(self, columns: Sequence[str], path: str) -> tuple[str, ...]:

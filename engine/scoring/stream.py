@@ -1,10 +1,15 @@
-"""Files to scores: inputs are read in order, and parsed and scored in parallel, block by block."""
+"""Files to scores: inputs are read in order, and parsed and scored in parallel, block by block.
+
+For a model with neighbour features the blocks are parsed in parallel, go through the feature stage one after the
+other, and are scored in parallel.
+"""
 
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
@@ -28,6 +33,8 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
+    from netsieve.engine.features.stage import Observations
+    from netsieve.engine.features.state import FeatureState
     from netsieve.engine.scoring.scorer import Scorer
 
 Result = TypeVar("Result")
@@ -58,10 +65,10 @@ class Inputs:
     ----------
     files
         Paths, or ``"-"`` for standard input, in order.
-    features
+    needed
         Columns that every file must have.
     request
-        Columns wanted, the features among them, and how they are read from text.
+        Columns wanted, those needed among them, and how they are read from text.
     options
         How the files are read, where their content does not tell.
     record_type
@@ -76,7 +83,7 @@ class Inputs:
     def __init__(
         self,
         files: Sequence[str],
-        features: Sequence[str],
+        needed: Sequence[str],
         request: ColumnRequest,
         options: ReadOptions,
         *,
@@ -84,7 +91,7 @@ class Inputs:
     ) -> None:
         self.files = files
         self.columns: tuple[str, ...] = ()
-        self._features = features
+        self._needed = needed
         self._request = request
         self._options = options_for(options, record_type)
         self._record_type = record_type
@@ -107,7 +114,7 @@ class Inputs:
 
     def _open(self, path: str) -> Source:
         source = open_source(path, columns=self._request, options=self._options, block_bytes=BLOCK_BYTES)
-        missing = [name for name in self._features if name not in source.columns]
+        missing = [name for name in self._needed if name not in source.columns]
         if missing:
             source.close()
             raise MissingColumnError(self._misfit(path, source, missing))
@@ -185,6 +192,7 @@ def score_blocks(
     *,
     threads: int,
     watch: Callable[[], None] | None = None,
+    state: FeatureState | None = None,
 ) -> Generator[BlockResult[Result], None, None]:
     """Yield each block's result, in order of the records.
 
@@ -200,37 +208,99 @@ def score_blocks(
         Worker threads.
     watch
         Called now and then while no block is ready; what it raises ends the job.
+    state
+        What is known of the hosts so far, for a model with neighbour features; it is updated.
 
     Raises
     ------
     NetsieveError
         A file cannot be read or lacks columns.
     """
+    stalling = not inputs.are_files
 
-    def work(item: list[NumberedBlock]) -> BlockResult[Result]:
+    def parse(item: list[NumberedBlock]) -> _ParsedItem:
         # Taken out of the list, so that the text is gone from memory once it is parsed
         number, source, block = item.pop()
         records = block.records + sum(block.skipped.values())
-        parsed = source.parse(block)
-        del block
+        return _ParsedItem(number, records, source.parse(block))
+
+    def score(item: _ParsedItem) -> BlockResult[Result]:
+        parsed = item.parsed
         frame, record, scores, rejects = _scores(scorer, parsed)
         return BlockResult(
-            result=finish(ScoredBlock(number, parsed.source_file, frame, record, scores)),
-            records=records,
+            result=finish(ScoredBlock(item.number, parsed.source_file, frame, record, scores)),
+            records=item.records,
             scored=len(scores),
             rejects=rejects,
             skipped=parsed.skipped,
             bytes_read=parsed.bytes_read,
         )
 
-    return ordered_map(
-        work,
+    options = {"threads": threads, "waiting": scorer.max_queued_batches}
+    if scorer.stage is None or state is None:
+        blocks = inputs.numbered_blocks()
+        yield from ordered_map(
+            lambda item: score(parse(item)),
+            blocks,
+            threads=threads,
+            waiting=scorer.max_queued_batches,
+            stalling=stalling,
+            watch=watch,
+        )
+        return
+    # The inner map parses; the outer one scores, and whichever of its threads is free pulls the next block through the
+    # stage. The blocks come to it one by one, in order
+    stopped = threading.Event()
+
+    def check_stopped() -> None:
+        if stopped.is_set():
+            raise _StoppedError
+
+    prepared = ordered_map(
+        lambda item: _prepared(scorer, parse(item)),
         inputs.numbered_blocks(),
-        threads=threads,
-        waiting=scorer.max_queued_batches,
-        stalling=not inputs.are_files,
-        watch=watch,
+        stalling=stalling,
+        watch=check_stopped,
+        **options,
     )
+    scored = ordered_map(score, _staged(scorer, prepared, state), stalling=stalling, watch=watch, **options)
+    try:
+        yield from scored
+    finally:
+        stopped.set()
+        scored.close()
+        # One that still waits for its input cannot be closed; its threads end with the process
+        with suppress(ValueError):
+            prepared.close()
+
+
+class _StoppedError(Exception):
+    """The job is over while a block was awaited."""
+
+
+@dataclass(frozen=True, slots=True)
+class _ParsedItem:
+    number: int
+    records: int
+    parsed: ParsedBlock
+
+
+def _prepared(scorer: Scorer, item: _ParsedItem) -> tuple[_ParsedItem, Observations]:
+    assert scorer.stage is not None
+    try:
+        return item, scorer.stage.prepare(item.parsed.frame, item.parsed.end_time)
+    except EncodeError as error:
+        raise EncodeError(f"{item.parsed.source_file!r}: {error}") from error
+
+
+def _staged(
+    scorer: Scorer, prepared: Iterator[tuple[_ParsedItem, Observations]], state: FeatureState
+) -> Iterator[_ParsedItem]:
+    """Yield the blocks with the computed columns."""
+    assert scorer.stage is not None
+    for item, seen in prepared:
+        frame = item.parsed.frame.with_columns(scorer.stage.update(seen, state))
+        yield replace(item, parsed=replace(item.parsed, frame=frame))
 
 
 def _scores(
@@ -241,7 +311,7 @@ def _scores(
     # NumPy takes a range number by number
     record = np.arange(numbers.start, numbers.stop) if isinstance(numbers, range) else numbers
     try:
-        return parsed.frame, record, scorer.anomaly_scores(parsed.frame, threads=1), parsed.rejects
+        return parsed.frame, record, scorer.computed_scores(parsed.frame, threads=1), parsed.rejects
     except EncodeError as error:
         _refuse_wrong_types(scorer, parsed, error)
     bad = _unencodable_rows(scorer, parsed.frame, 0)
@@ -253,13 +323,13 @@ def _scores(
     good[[row for row, _ in bad]] = False
     frame = parsed.frame.filter(good)
     merged = sorted([*parsed.rejects, *rejects], key=lambda reject: reject.record)
-    return frame, record[good], scorer.anomaly_scores(frame, threads=1), merged
+    return frame, record[good], scorer.computed_scores(frame, threads=1), merged
 
 
 def _refuse_wrong_types(scorer: Scorer, parsed: ParsedBlock, error: EncodeError) -> None:
     """Raise where a column as a whole, not some of its cells, cannot be encoded."""
     try:
-        scorer.anomaly_scores(parsed.frame.clear(), threads=1)
+        scorer.computed_scores(parsed.frame.clear(), threads=1)
     except EncodeError:
         raise EncodeError(f"{parsed.source_file!r}: {error}") from error
 
@@ -267,7 +337,7 @@ def _refuse_wrong_types(scorer: Scorer, parsed: ParsedBlock, error: EncodeError)
 def _unencodable_rows(scorer: Scorer, frame: pl.DataFrame, first: int) -> list[tuple[int, str]]:
     """Return the rows that cannot be encoded and why, by halving."""
     try:
-        scorer.anomaly_scores(frame, threads=1)
+        scorer.computed_scores(frame, threads=1)
     except EncodeError as error:
         if frame.height == 1:
             return [(first, str(error))]

@@ -50,6 +50,8 @@ class ScoreSummary:
         Output file, ``"-"`` for standard output, or None where none was written.
     rejects
         Rejects file, or None where nothing was rejected.
+    entities
+        Ranking of entities, or None where none was asked for.
     notes
         What the reader should know about the output: renamed or absent columns.
     """
@@ -71,6 +73,7 @@ class ScoreSummary:
     policy: str = ""
     output: str | None = None
     rejects: str | None = None
+    entities: str | None = None
     notes: list[str] = field(default_factory=list)
 
     def count(self, block: BlockResult[Any]) -> None:
@@ -102,6 +105,7 @@ class ScoreSummary:
             ("time", f"{self.seconds:.2f} s, {self.rows_per_second:,.0f} records/s"),
             ("peak memory", f"{self.peak_rss_bytes / 1e6:,.0f} MB"),
             ("written", f"{self.rows_written:,} records to {self.output}" if self.output else "nothing"),
+            *([("entities", f"ranked in {self.entities}")] if self.entities else []),
         ]
 
     def check(self) -> None:

@@ -43,8 +43,12 @@ def _is_json(head: bytes, _name: str) -> bool:
 
 def _is_eve(head: bytes, name: str) -> bool:
     return _is_json(head, name) and _EVENT_TYPE.search(head) is not None
+
+
 def _is_capture(head: bytes, _name: str) -> bool:
     return head[:4] in CAPTURE_MAGIC
+
+
 def _told_by_module(module: str) -> Format:
     """Return a format whose module has a detector of its own; it is imported when a file is first looked at."""
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -147,6 +149,12 @@ def test_times_are_read_in_many_ways():
     frame = frame.with_columns(t=pl.lit("yesterday"))
     with pytest.raises(SchemaError, match="'yesterday', which are not understood"):
         declare_neighbours(frame, section={"source": "s", "destination": "d", "time": "t"})
+    # a model of one spelling takes the others, and mixtures of them
+    mixed = pl.concat([columns[name][0].head(1).cast(pl.String) for name in ("numbers", "text", "zone", "argus")])
+    frame = pl.DataFrame({"s": ["a"] * 4, "d": ["b"] * 4, "t": mixed})
+    for form in (declared.time_format, None):
+        seen = NeighbourStage(replace(declared, time_format=form)).prepare(frame)
+        np.testing.assert_allclose(seen.end_time, ends[:1] * 4, atol=1e-3)
     timed = pl.DataFrame({"s": ["a"], "d": ["b"]})
     declared = declare_neighbours(timed, section={"source": "s", "destination": "d"})
     assert NeighbourStage(declared).prepare(timed, np.array([5.0])).end_time.tolist() == [5.0]
