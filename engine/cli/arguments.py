@@ -92,6 +92,17 @@ def add_data(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_max_rejects(parser: argparse.ArgumentParser) -> None:
+    """Add the share of the records that may be unreadable."""
+    parser.add_argument(
+        "--max-rejects",
+        metavar="SHARE",
+        type=share,
+        default=0.01,
+        help="fail if a larger share of the records cannot be read (default: %(default)s)",
+    )
+
+
 def read_options(options: argparse.Namespace) -> ReadOptions:
     """Return how the inputs are read, as the arguments of :func:`add_data` say.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 from netsieve.engine.cli.arguments import (
     POLICY_HELP,
     add_data,
+    add_max_rejects,
     available_threads,
     import_polars,
     read_options,
@@ -37,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--state", metavar="FILE", help="what is known of the hosts before, for a model with neighbour features"
     )
     parser.add_argument("--json", metavar="FILE", help="write the metrics as JSON; - for standard output")
+    add_max_rejects(parser)
     parser.add_argument("--report", metavar="FILE.html", help="write a self-contained HTML report")
 
 
@@ -69,7 +72,7 @@ def run(options: argparse.Namespace) -> int:
         reading=read_options(options),
         state=_known_state(scorer, options.state),
     )
-    _tell_left_out(found)
+    _tell_left_out(found, options.max_rejects)
     if best_f1:
         scorer = scorer.with_threshold(best_f1_threshold(found.scores, found.is_attack))
         print("netsieve: note: the threshold was chosen on the records it is evaluated on", file=sys.stderr)
@@ -83,7 +86,13 @@ def run(options: argparse.Namespace) -> int:
     )
     print(evaluation_table(evaluation), file=sys.stderr if options.json == STANDARD_OUTPUT else sys.stdout)
     if options.json is not None:
-        write_atomically(options.json, f"{evaluation.to_json()}\n".encode())
+        left_out = {
+            "rows_unlabelled": found.unlabelled,
+            "rows_rejected": found.rejected,
+            "rows_skipped": found.skipped,
+        }
+        text = json.dumps({**evaluation.to_dict(), **left_out}, allow_nan=False, indent=2)
+        write_atomically(options.json, f"{text}\n".encode())
     if options.report is not None:
         from netsieve.engine.evaluation.report import write_report
 
@@ -115,10 +124,18 @@ def _known_state(scorer: Scorer, path: str | None) -> FeatureState | None:
     return scorer.new_state()
 
 
-def _tell_left_out(found: LabelledScores) -> None:
+def _tell_left_out(found: LabelledScores, max_rejects: float) -> None:
+    from netsieve.engine.errors import RejectLimitError
+
     if found.unlabelled:
         print(f"netsieve: note: {found.unlabelled:,} records without a label are left out", file=sys.stderr)
     if found.first_reject is not None:
         first = found.first_reject
+        records = len(found.scores) + found.unlabelled + found.rejected
         where = f"{first.source_file}, record {first.record}: {first.reason}"
+        if found.rejected > max_rejects * records:
+            raise RejectLimitError(
+                f"{found.rejected:,} of {records:,} records could not be read, more than --max-rejects {max_rejects:g} "
+                f"allows; the first: {where}"
+            )
         print(f"netsieve: note: {found.rejected:,} records could not be read, the first: {where}", file=sys.stderr)

@@ -16,6 +16,7 @@ from importlib import import_module
 from typing import Final, NoReturn, TextIO
 
 from netsieve import __version__
+from netsieve.engine.cli.table import printable_lines
 from netsieve.engine.errors import NetsieveError
 
 DONE: Final = 0
@@ -98,6 +99,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run() -> NoReturn:
     """Run the process's command line and end the process."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:  # nohup ignores it, and so do we then
+        signal.signal(signal.SIGHUP, signal.default_int_handler)
     code = main()
     try:
         sys.stdout.flush()
@@ -118,8 +121,9 @@ def _explanation(error: Exception) -> str:
         text = "out of memory; use fewer --threads or a smaller --batch-size"
     elif isinstance(error, BrokenPipeError):
         text = "cannot write standard output: whatever was reading it has closed it"
-    elif isinstance(error, OSError) and error.filename is not None:
-        text = f"{error.filename!r}: {error.strerror}"
+    elif isinstance(error, OSError) and error.strerror is not None:
+        where = "standard output" if error.filename is None else repr(error.filename)
+        text = f"{where}: {error.strerror}"
     else:
         text = f"unexpected {type(error).__name__}: {error}; run it again with --debug and report what it shows"
     return " ".join(text.split())
@@ -127,7 +131,7 @@ def _explanation(error: Exception) -> str:
 
 def _say(text: str) -> None:
     with suppress(OSError):
-        print(f"netsieve: {text}", file=sys.stderr)
+        print(f"netsieve: {printable_lines(text)}", file=sys.stderr)
 
 
 def _show_warning(  # noqa: PLR0917 (the signature of warnings.showwarning)

@@ -81,8 +81,7 @@ def run(options: argparse.Namespace) -> int:
     from netsieve.engine.scoring.scorer import Scorer
 
     sizes = {} if options.batch_size is None else {"batch_size": options.batch_size}
-    others = [path for path in (options.json_summary, options.state) if path is not None]
-    check_distinct([options.output, *others], [options.model])
+    _check_paths(options)
     scorer = Scorer(options.model, device=options.device, threads=threads, **sizes)
     if options.threshold is not None:
         scorer = scorer.with_threshold(options.threshold)
@@ -127,6 +126,21 @@ def run(options: argparse.Namespace) -> int:
     if failure is not None:
         raise failure
     return 3 if options.fail_on_anomaly and summary.anomalies else 0
+
+
+def _check_paths(options: argparse.Namespace) -> None:
+    """Raise where the job would write over something that it reads, or that it writes elsewhere."""
+    from netsieve.engine.scoring.entities import entities_path
+    from netsieve.engine.scoring.folder import is_folder
+    from netsieve.engine.sinks.rejects import rejects_path
+    from netsieve.engine.sources.inputs import expand_inputs
+
+    outputs = [options.json_summary, options.state]
+    if not is_folder(options.output):
+        outputs += [options.output, rejects_path(options.output, options.rejects)]
+        outputs += [entities_path(options.output)] if options.by_entity is not None else []
+    inputs = [options.model, options.columns, *expand_inputs(options.data)]
+    check_distinct(*([path for path in paths if path is not None] for paths in (outputs, inputs)))
 
 
 def _refuse_for_folders(options: argparse.Namespace) -> None:

@@ -5,6 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 
+def printable_lines(text: str) -> str:
+    """Return text that came from data without the control characters that a terminal would obey."""
+    return "".join(
+        character if character == "\n" or character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text
+    )
+
+
 def text_table(rows: Sequence[Sequence[str]], *, numbers: bool = False) -> str:
     """Return rows as aligned text.
 
@@ -25,4 +32,4 @@ def text_table(rows: Sequence[Sequence[str]], *, numbers: bool = False) -> str:
             for i, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines)
+    return printable_lines("\n".join(lines))

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, Final
 from netsieve.engine.cli.arguments import (
     POLICY_HELP,
     add_data,
+    add_max_rejects,
     available_threads,
     import_polars,
     read_options,
     whole_number,
 )
-from netsieve.engine.cli.table import text_table
+from netsieve.engine.cli.table import printable_lines, text_table
 from netsieve.engine.sources.source import ANY_RECORD
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--threshold", metavar="POLICY", help=f"default {POLICY_HELP}")
     parser.add_argument("--batch-size", metavar="N", type=whole_number(2), help="records a gradient step")
+    add_max_rejects(parser)
     parser.add_argument("--device", choices=("cpu", "cuda"), help="where to train (default: a GPU if there is one)")
     parser.add_argument("--seed", metavar="N", type=whole_number(0), default=0, help="of split and training (0)")
 
@@ -55,15 +57,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Train, export, and say what was done."""
     import_polars(available_threads())
-    from netsieve.engine.errors import TrainingError
+    from netsieve.engine.detectors.registry import detector_class
+    from netsieve.engine.errors import RejectLimitError, TrainingError
     from netsieve.engine.features.inference import correlated_pairs, describe_schema
     from netsieve.engine.features.ready import overrides_with_ready
     from netsieve.engine.features.schema_file import read_schema_file
+    from netsieve.engine.sinks.atomic import check_distinct
+    from netsieve.engine.sources.inputs import expand_inputs
     from netsieve.engine.sources.reading import read_frame
     from netsieve.engine.sources.ready_schemas import ready_schema
-    from netsieve.engine.training.job import inferred_schema, train_detector
+    from netsieve.engine.thresholds.policy import parse_policy
+    from netsieve.engine.training.job import inferred_schema, is_folder, prepare_target, train_detector, weights_path
     from netsieve.engine.training.neighbours import add_neighbours
 
+    files = expand_inputs(options.data)
+    if not is_folder(options.output):
+        named = [path for path in (options.schema, options.columns) if path is not None]
+        check_distinct([options.output, str(weights_path(options.output))], [*files, *named])
+    prepare_target(options.output)
+    detector_class(options.detector)
+    if options.threshold is not None:
+        parse_policy(options.threshold)
     overrides = None if options.schema is None else read_schema_file(options.schema)
     read = read_frame(options.data, options=read_options(options), max_rows=LARGEST_FRAME, seed=options.seed)
     frame = read.frame
@@ -75,7 +89,18 @@ def run(options: argparse.Namespace) -> int:
     if read.rejects:
         first = read.rejects[0]
         where = f"{first.source_file}, record {first.record}: {first.reason}"
+        if read.rejected > options.max_rejects * (read.rows_seen + read.rejected):
+            raise RejectLimitError(
+                f"{read.rejected:,} of {read.rows_seen + read.rejected:,} records could not be read, more than "
+                f"--max-rejects {options.max_rejects:g} allows; the first: {where}"
+            )
         print(f"netsieve: note: {read.rejected:,} records could not be read, the first: {where}", file=sys.stderr)
+    for name, path in read.absent.items():
+        print(
+            f"netsieve: note: {path!r} lacks the column {name!r}, which other files have; a model that takes it as a "
+            "feature cannot score such files: add --ignore to do without",
+            file=sys.stderr,
+        )
     if not frame.height:
         raise TrainingError("there are no records to train on; give files with at least a few dozen")
     overrides = overrides_with_ready(
@@ -107,7 +132,7 @@ def run(options: argparse.Namespace) -> int:
         label=options.label,
         overrides=overrides,
     )
-    print(describe_schema(unfitted, correlated_pairs(unfitted, frame)))
+    print(printable_lines(describe_schema(unfitted, correlated_pairs(unfitted, frame))))
     parameters: dict[str, Any] = {} if options.batch_size is None else {"batch_size": options.batch_size}
     result = train_detector(
         frame,

@@ -136,9 +136,7 @@ class Encoder:
             raise MissingColumnError(_missing_columns_message(missing, list(record), "record")) from None
         for column, vocabulary in self._vocabularies.items():
             value = values[column]
-            values[column] = (
-                vocabulary.code_of_text(value, UNKNOWN_CODE) if type(value) is str else vocabulary.code(value)
-            )
+            values[column] = vocabulary.code(value)
         row = out[0]
         with np.errstate(over="ignore"):
             try:
@@ -212,6 +210,7 @@ class _Vocabulary:
         self._by_position = np.arange(FIRST_CODE, FIRST_CODE + len(self._codes) + 1, dtype=np.float32)
         self._by_position[-1] = UNKNOWN_CODE
         integers = {int(text): code for text, code in self._codes.items() if _is_integer_text(text)}
+        self._has_integers = bool(integers)
         self._lowest = min(integers, default=0)
         self._highest = max(integers, default=0)
         self._by_integer: NDArray[np.float32] | None = None
@@ -235,19 +234,38 @@ class _Vocabulary:
             missing = category_text(column)
             positions = missing.cast(self._enum, strict=False).to_physical().cast(pl.UInt32)
             codes = self._by_position.take(positions.fill_null(len(self._codes)).to_numpy())
+            if column.dtype in _TEXT_TYPES and positions.null_count() > missing.null_count() and self._has_integers:
+                missing = self._correct_integers(missing, codes)
         if missing.null_count():
             codes[missing.is_null().to_numpy()] = MISSING_CODE
         return codes
 
+    def _correct_integers(self, text: pl.Series, codes: NDArray[np.float32]) -> pl.Series:
+        """Look up what is unknown as text once more as a number (443.0, +443), in place; returns what is missing.
+
+        Where the vocabulary holds integers, the texts that stand for a missing number are missing here, too.
+        """
+        unknown = np.flatnonzero(codes == UNKNOWN_CODE)
+        rest = text.gather(unknown).str.strip_chars()
+        absent = rest.str.to_lowercase().is_in(sorted(MISSING_TEXTS)).fill_null(value=False)
+        numbers = category_text(rest.cast(pl.Float64, strict=False))
+        positions = numbers.cast(self._enum, strict=False).to_physical().cast(pl.UInt32)
+        codes[unknown] = self._by_position.take(positions.fill_null(len(self._codes)).to_numpy())
+        return text.scatter(unknown[absent.to_numpy()], None) if absent.any() else text
+
     def code(self, value: Any) -> int:
-        """Return the code of one value that need not be a string."""
+        """Return the code of one value."""
+        if type(value) is str:
+            return self._code_of_text(value)
         if value is None:
             return MISSING_CODE
         if isinstance(value, np.generic):
             value = value.item()
         if isinstance(value, bool):
             text = "true" if value else "false"
-        elif isinstance(value, str | int):
+        elif isinstance(value, str):
+            return self._code_of_text(str(value))
+        elif isinstance(value, int):
             text = str(value)
         elif isinstance(value, float | Decimal):
             value = float(value)
@@ -263,6 +281,16 @@ class _Vocabulary:
                 "or a boolean"
             )
         return self.code_of_text(text, UNKNOWN_CODE)
+
+    def _code_of_text(self, text: str) -> int:
+        code = self._codes.get(text)
+        if code is not None:
+            return code
+        if not self._has_integers:
+            return UNKNOWN_CODE
+        codes = np.full(1, UNKNOWN_CODE, dtype=np.float32)
+        missing = self._correct_integers(pl.Series([text]), codes)
+        return MISSING_CODE if missing.null_count() else int(codes[0])
 
 
 def _numbers(column: pl.Series, feature: NumericFeature) -> NDArray[Any]:

@@ -298,7 +298,7 @@ def describe_schema(schema: FeatureSchema, correlated: Sequence[tuple[str, str, 
         else:
             lines.append(f"  {feature.name:<{width}}  category  {_category_details(feature, schema.fitted)}")
     if schema.ignored:
-        lines.append(f"{len(schema.ignored)} columns ignored")
+        lines.append(f"{len(schema.ignored)} column{'s' * (len(schema.ignored) != 1)} ignored")
         for reason in dict.fromkeys(column.reason for column in schema.ignored):
             names = ", ".join(column.name for column in schema.ignored if column.reason == reason)
             lines.append(f"  {reason}: {names}")

@@ -75,7 +75,7 @@ def score_files(
     min_score
         Write only records with at least this score.
     rejects
-        File for records that cannot be read; by default the output's name with ``.rejects.ndjson``. It exists
+        File for records that cannot be read; by default the output's name with ``.rejects.ndjson``, which exists
         only where there are any.
     max_rejects
         Largest share of the records that may be rejected.
@@ -109,10 +109,13 @@ def score_files(
     started = time.perf_counter()
     form = output_format(output, format)
     files = expand_inputs(inputs)
-    rejected = RejectsFile(rejects_path(output, rejects))
+    rejected = RejectsFile(rejects_path(output, rejects), asked=rejects is not None)
     state_file = state if isinstance(state, str) else None
     ranked = None if by_entity is None else entities_path(output)
-    check_distinct([output, rejected.path, *(path for path in (state_file, ranked) if path is not None)], files)
+    check_distinct(
+        [output, rejected.path, *(path for path in (state_file, ranked) if path is not None)],
+        [*files, scorer.model_file.name],
+    )
     known, state_notes = _known_state(scorer, state)
     kept = Keep.parse(keep, scorer.schema)
     needed = (*scorer.schema.input_columns, *([] if by_entity is None else [by_entity]))
@@ -140,6 +143,11 @@ def score_files(
         computed = () if scorer.stage is None else scorer.stage.declaration.columns
         job.finish_writing([*sources.columns, *computed])
         summary.anomalies, summary.rows_written, summary.notes = job.anomalies, job.rows_written, job.notes()
+        summary.notes += [
+            f"{cells:,} cell{'s' * (cells != 1)} of the column {column!r} hold something else than in training and are "
+            "empty in the output; row_index leads to them"
+            for column, cells in summary.cells_emptied.items()
+        ]
         summary.notes += [*state_notes, *([] if known is None else known.notes())]
         summary.notes += [] if ranking is None else ranking.notes()
         summary.check()

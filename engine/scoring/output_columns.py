@@ -70,7 +70,9 @@ class Keep:
         """
         kinds = schema.column_kinds(kept=schema.feature_names if self.every else self.names)
         columns = None if self.every else tuple(dict.fromkeys((*schema.input_columns, *self.names, *needed)))
-        return ColumnRequest(columns=columns, kinds=kinds, infer=False)
+        # Nothing but the output depends on these: no cell of theirs may cost a record its score
+        lenient = frozenset(column.name for column in schema.ignored) - set(schema.input_columns)
+        return ColumnRequest(columns=columns, kinds=kinds, infer=False, lenient=lenient)
 
     def columns_of(self, columns: Sequence[str], path: str) -> tuple[str, ...]:
         """Return the kept columns of the first file, in its order; those asked for by name in the order asked.

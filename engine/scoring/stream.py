@@ -183,6 +183,7 @@ class BlockResult(Generic[Result]):
     rejects: list[Reject]
     skipped: Mapping[str, int]
     bytes_read: int
+    emptied: Mapping[str, int]
 
 
 def score_blocks(
@@ -234,6 +235,7 @@ def score_blocks(
             rejects=rejects,
             skipped=parsed.skipped,
             bytes_read=parsed.bytes_read,
+            emptied=parsed.emptied,
         )
 
     options = {"threads": threads, "waiting": scorer.max_queued_batches}

@@ -40,6 +40,8 @@ class ScoreSummary:
         Largest resident memory of the process so far.
     skipped
         Skipped lines by reason.
+    cells_emptied
+        Cells of kept columns that were left empty, since they are not of the column's type in training, by column.
     files
         Number of input files.
     files_finished_before, files_failed
@@ -66,6 +68,7 @@ class ScoreSummary:
     rows_per_second: float = 0.0
     peak_rss_bytes: int = 0
     skipped: dict[str, int] = field(default_factory=dict)
+    cells_emptied: dict[str, int] = field(default_factory=dict)
     files: int = 0
     files_finished_before: int = 0
     files_failed: int = 0
@@ -84,6 +87,8 @@ class ScoreSummary:
         for reason, lines in block.skipped.items():
             self.skipped[reason] = self.skipped.get(reason, 0) + lines
             self.rows_skipped += lines
+        for column, cells in block.emptied.items():
+            self.cells_emptied[column] = self.cells_emptied.get(column, 0) + cells
 
     def to_dict(self) -> dict[str, Any]:
         """Return the summary as plain data for JSON."""

@@ -6,7 +6,9 @@ import json
 import os
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
 
 from netsieve.engine.sinks.atomic import STANDARD_OUTPUT, PendingFile
 
@@ -23,21 +25,32 @@ def rejects_path(output: str, asked: str | None = None) -> str:
     return f"netsieve{REJECTS_SUFFIX}" if output == STANDARD_OUTPUT else f"{output}{REJECTS_SUFFIX}"
 
 
-class RejectsFile:
-    """Rejected records as lines of JSON; the file exists only where there are any.
+def _line(entry: dict[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(entry, option=orjson.OPT_APPEND_NEWLINE)
+    except orjson.JSONEncodeError:
+        # Undecodable bytes stand as lone surrogates in the text, which only escapes can carry
+        return json.dumps(entry).encode("ascii") + b"\n"
 
-    Each line has ``file``, ``record`` (0-based number within the file), ``line`` (1-based), ``offset`` (byte offset
-    of the record in the decompressed file), ``reason`` and ``raw``, the record's text cut at 4 KiB; ``line`` and
-    ``offset`` are null where the format has none.
+
+class RejectsFile:
+    """Rejected records as lines of JSON.
+
+    Unless it was asked for, the file exists only where there are rejects. Each line has ``file``, ``record`` (0-based
+    number within the file), ``line`` (1-based), ``offset`` (byte offset of the record in the decompressed file),
+    ``reason`` and ``raw``, the record's text cut at 4 KiB; ``line`` and ``offset`` are null where the format has none.
 
     Parameters
     ----------
     path
         The file.
+    asked
+        Whether the file was asked for: it is then written even where nothing was rejected.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, asked: bool = False) -> None:
         self.path = path
+        self._asked = asked
         self.count = 0
         self._pending: PendingFile | None = None
 
@@ -54,15 +67,20 @@ class RejectsFile:
                 "reason": reject.reason,
                 "raw": reject.raw,
             }
-            # Undecodable bytes stand as lone surrogates in the text, which only escapes can carry
-            self._pending.write(json.dumps(entry).encode("ascii") + b"\n")
+            self._pending.write(_line(entry))
             self.count += 1
 
     def commit(self) -> None:
-        """Finish the file. Where nothing was rejected, one that an earlier run left there is removed."""
+        """Finish the file.
+
+        Where nothing was rejected, one that an earlier run left under our own name is removed; one that was asked
+        for is written empty.
+        """
+        if self._pending is None and self._asked and self.path != STANDARD_OUTPUT:
+            self._pending = PendingFile(self.path)
         if self._pending is not None:
             self._pending.commit()
-        elif self.path != STANDARD_OUTPUT and os.path.isfile(self.path):
+        elif self.path.endswith(REJECTS_SUFFIX) and os.path.isfile(self.path):
             with suppress(OSError):
                 os.unlink(self.path)
 

@@ -24,6 +24,7 @@ from netsieve.engine.sources.source import (
     ReadOptions,
     Reject,
 )
+from netsieve.engine.sources.text_kinds import text_as_kind
 from netsieve.kernels import _native
 
 if TYPE_CHECKING:
@@ -53,10 +54,13 @@ CELL_REASONS: Final = {
     5: "expected a number",
     6: "expected true or false",
     7: "invalid UTF-8",
-    8: "expected a 64-bit integer",
+    8: "expected a whole number of at most 64 bits",
 }
 INVALID_UTF8: Final = 7
 FRACTION: Final = 8
+WRONG_KIND: Final = (4, 5, 6)
+LARGEST_MISFIT_SHARE: Final = 0.05
+"""Share of a block's records with a cell that is not of its column's inferred kind, beyond which the column is text."""
 
 
 def sniff_delimiter(line: str) -> str:
@@ -172,13 +176,14 @@ class CsvSource:
                 block.records - len(block.rejects),
             )
             rejected = parsed.rejected
-            fractions = {int(column) for column in rejected[rejected[:, 4] == FRACTION, 5]} & self._inferred
-            if not fractions:
+            wider = self._wider_kinds(rejected, block.records) | self._texts(rejected, codes)
+            if not wider:
                 break
-            for column in fractions:  # held integers so far: read the block again with floats
-                codes[column] = KIND_CODES["float"]
+            for column, kind in wider.items():  # read the block again
+                codes[column] = KIND_CODES[kind]
         wanted = [name for name, code in zip(self._file_columns, codes, strict=True) if code != SKIPPED]
         frame = pl.DataFrame({name: pl.Series(column) for name, column in zip(wanted, parsed.columns, strict=True)})
+        frame, emptied = self._without_misfits(frame, codes)
         record: NDArray[np.int64] | range = range(block.first_record, block.first_record + parsed.rows)
         if len(rejected):
             every = np.arange(block.first_record, block.first_record + parsed.records)
@@ -190,6 +195,7 @@ class CsvSource:
             skipped=dict(block.skipped),
             source_file=block.source_file,
             bytes_read=block.bytes_read,
+            emptied=emptied,
         )
 
     def names_of(self, fields: list[str], label: str, *, unique: bool = True) -> tuple[str, ...]:
@@ -204,6 +210,35 @@ class CsvSource:
         if unique:
             check_unique(names, label)
         return names
+
+    def _wider_kinds(self, rejected: NDArray[np.int64], records: int) -> dict[int, ColumnKind]:
+        """Return the inferred columns that hold something else in this block than in the first."""
+        wider: dict[int, ColumnKind] = {
+            int(column): "float" for column in rejected[rejected[:, 4] == FRACTION, 5] if int(column) in self._inferred
+        }
+        misfits = Counter(rejected[np.isin(rejected[:, 4], WRONG_KIND), 5].tolist())
+        for column, count in misfits.items():
+            # Single bad cells are rejected; where there are many, the first block did not show what the column holds
+            if column in self._inferred and count > LARGEST_MISFIT_SHARE * records:
+                wider[column] = "string"
+        return wider
+
+    def _texts(self, rejected: NDArray[np.int64], codes: list[int]) -> dict[int, ColumnKind]:
+        """Return the lenient columns with a cell that is not of their kind."""
+        wrong = rejected[np.isin(rejected[:, 4], (*WRONG_KIND, FRACTION)), 5].tolist()
+        return {column: "string" for column in wrong if self._file_columns[column] in self._request.lenient}
+
+    def _without_misfits(self, frame: pl.DataFrame, codes: list[int]) -> tuple[pl.DataFrame, dict[str, int]]:
+        """Return the frame with its lenient columns as their kinds say, and how many cells of each had to go."""
+        emptied: dict[str, int] = {}
+        for name, known, used in zip(self._file_columns, self._codes, codes, strict=True):
+            if known == used or name not in self._request.lenient:
+                continue
+            text = frame[name]
+            values, wrong = text_as_kind(text, INFERRED_KINDS[known])
+            emptied[name] = int(np.count_nonzero(wrong))
+            frame = frame.with_columns(values)
+        return frame, emptied
 
     def _scan(self, text: NDArray[np.uint8], final: bool) -> _native.RecordScan:
         return _native.scan_records(text, ord(self._delimiter), self._header, self._max_record, final)

@@ -16,22 +16,19 @@ from numpy.typing import NDArray
 
 from netsieve.engine.errors import SourceError
 from netsieve.engine.sources.adfa import TRACE_COLUMN, TraceTable, widened_request
-from netsieve.engine.sources.bytestream import STANDARD_INPUT, ByteStream
+from netsieve.engine.sources.bytestream import ByteStream
 from netsieve.engine.sources.source import RAW_BYTES, Block, ColumnRequest, ParsedBlock, ReadOptions, Reject, Source
+from netsieve.engine.sources.text_kinds import text_as_kind
 
 BATCH_ROWS: Final = 16_384
 """Measured scoring 2 M records of 13 columns on two threads: 65,536 rows 330 MB, 16,384 rows 266 MB, as fast."""
 BATCH_BYTES: Final = 32 * 1024 * 1024
 """A batch holds fewer rows where they are wide."""
 SPOOL_CHUNK: Final = 1024 * 1024
-MISSING_TOKENS: Final = ("", "-", "?", "na", "n/a", "nan", "+nan", "-nan", "null", "none")
-"""Texts that stand for no value in a number column, in any case (as in ``cpp/cells.cpp``)."""
-TRUE_TOKENS: Final = ("true", "t", "1")
-FALSE_TOKENS: Final = ("false", "f", "0")
 
 
 class ParquetSource:
-    """A Parquet file. One that comes compressed or from standard input is first copied to a temporary file.
+    """A Parquet file. One that comes compressed or through a pipe is first copied to a temporary file.
 
     Column kinds of the request apply to text columns only; all others have their types from the file.
 
@@ -53,7 +50,7 @@ class ParquetSource:
         self._request = request
         self._spool: Any = None
         try:
-            if stream.compression is not None or stream.name == STANDARD_INPUT:
+            if stream.compression is not None or stream.total_bytes is None:
                 self._spool = tempfile.TemporaryFile()  # noqa: SIM115 (closed by close)
                 chunk = memoryview(bytearray(SPOOL_CHUNK))
                 while size := stream.readinto(chunk):
@@ -147,12 +144,16 @@ class ParquetSource:
         frame = frame.with_columns(pl.col(pl.Categorical, pl.Enum).cast(pl.String))
         frame = frame.with_columns(pl.col(pl.Decimal).cast(pl.Float64))
         wrong: dict[int, str] = {}
+        emptied: dict[str, int] = {}
         for column in frame.select(pl.col(pl.String)):
             kind = self._request.kinds.get(column.name)
             if kind not in ("integer", "float", "boolean"):
                 continue
-            converted, bad = _from_text(column, kind)
+            converted, bad = text_as_kind(column, kind)
             frame = frame.with_columns(converted)
+            if column.name in self._request.lenient:
+                emptied[column.name] = int(np.count_nonzero(bad))
+                continue
             for row in np.flatnonzero(bad).tolist():
                 expected = {"integer": "an integer", "float": "a number"}.get(kind, "true or false")
                 wrong.setdefault(row, f"column {column.name!r}: expected {expected}, got {column[row]!r}")
@@ -171,6 +172,7 @@ class ParquetSource:
             skipped={},
             source_file=block.source_file,
             bytes_read=block.bytes_read,
+            emptied={name: count for name, count in emptied.items() if count},
         )
 
     def _reject(self, block: Block, row: int, reason: str) -> Reject:
@@ -190,24 +192,3 @@ def open_stream(stream: ByteStream, request: ColumnRequest, options: ReadOptions
     """
     table = ParquetSource(stream, widened_request(request))
     return TraceTable(table, request) if table.holds_lists(TRACE_COLUMN) else table
-
-
-def _from_text(column: pl.Series, kind: str) -> tuple[pl.Series, NDArray[np.bool_]]:
-    """Return a text column as numbers or booleans, and which rows are neither that nor missing."""
-    text = column.str.strip_chars(" \t")
-    lower = text.str.to_lowercase()
-    missing = lower.is_in(MISSING_TOKENS).fill_null(True)
-    if kind == "boolean":
-        true = lower.is_in(TRUE_TOKENS)
-        sound = true | lower.is_in(FALSE_TOKENS)
-        values = pl.select(pl.when(sound).then(true)).to_series()
-    else:
-        values = text.set(missing, None).str.strip_prefix("+").cast(pl.Float64, strict=False)
-        if kind == "integer":
-            exact = text.cast(pl.Int64, strict=False)
-            whole = values.cast(pl.Int64, strict=False)
-            integral = pl.select(pl.when(whole.cast(pl.Float64) == values).then(whole)).to_series()
-            values = pl.select(pl.coalesce(exact, integral)).to_series()
-        sound = values.is_not_null()
-    bad = ~(missing | sound.fill_null(False))
-    return values.alias(column.name), bad.to_numpy()

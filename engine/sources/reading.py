@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -71,6 +71,8 @@ class FrameRead:
         Lines that are no records, by reason.
     record_type
         What the records are, as the first file's source says.
+    absent
+        Columns that some files have and others lack, with the first file that lacks each.
     """
 
     frame: pl.DataFrame
@@ -79,6 +81,7 @@ class FrameRead:
     rejects: list[Reject]
     skipped: dict[str, int]
     record_type: str = ANY_RECORD
+    absent: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_frame(
@@ -119,11 +122,17 @@ def read_frame(
     rejected = rows_seen = 0
     empty: pl.DataFrame | None = None
     first = _FirstType()
+    columns_seen: dict[str, str] = {}
+    absent: dict[str, str] = {}
     for path in expand_inputs(inputs):
         source = open_source(path, columns=columns, options=options, block_bytes=block_bytes)
         with closing(source):
             wanted = [name for name in source.columns if columns is None or columns.wants(name)]
             first.check(source, wanted)
+            new = [name for name in wanted if name not in columns_seen]
+            absent.update({name: path for name in columns_seen if name not in wanted and name not in absent})
+            absent.update({name: next(iter(columns_seen.values())) for name in new if columns_seen})
+            columns_seen.update(dict.fromkeys(new, path))
             empty = empty if empty is not None else pl.DataFrame(schema=dict.fromkeys(wanted, pl.String))
             for block in source.blocks():
                 parsed = source.parse(block)
@@ -142,6 +151,7 @@ def read_frame(
         rejects=rejects,
         skipped=dict(skipped),
         record_type=first.record_type,
+        absent=absent,
     )
 
 

@@ -34,6 +34,9 @@ class ColumnRequest:
     kinds
         How columns are read from text. A cell that is not of its column's kind rejects the record, unless it is
         missing. ``"datetime"`` columns of text formats stay text.
+    lenient
+        Columns in whose cells nothing is at stake: one that is not of its column's kind is left empty and counted in
+        :attr:`ParsedBlock.emptied`, where it would otherwise reject the record.
     infer
         Whether the kinds of columns not in ``kinds`` are inferred from a file's first block; otherwise they are
         read as text. A column inferred to hold integers turns to floats in the block that has the first fraction.
@@ -42,6 +45,7 @@ class ColumnRequest:
     columns: tuple[str, ...] | None = None
     kinds: Mapping[str, ColumnKind] = field(default_factory=dict)
     infer: bool = True
+    lenient: frozenset[str] = frozenset()
 
     def wants(self, name: str) -> bool:
         """Whether the column is to be read."""
@@ -160,6 +164,8 @@ class ParsedBlock:
     end_time
         float64 ``[n]``: when each record ended, seconds since 1970, NaN where that is not known. None where the
         format has no such time.
+    emptied
+        Cells of lenient columns that were left empty, by column.
     """
 
     frame: pl.DataFrame
@@ -169,6 +175,7 @@ class ParsedBlock:
     source_file: str
     bytes_read: int
     end_time: NDArray[np.float64] | None = None
+    emptied: Mapping[str, int] = field(default_factory=dict)
 
 
 class Source(Protocol):

@@ -130,7 +130,7 @@ class Policy:
         elif self.name == "mean_std":
             threshold = calibration.mean + self.value * calibration.deviation
         else:
-            self._check_support(calibration.n)
+            self.check_support(calibration.n)
             threshold = calibration.score_at_position(calibration.n - self.rank(calibration.n))
         return float(np.float32(np.clip(threshold, -_LARGEST_FLOAT32, _LARGEST_FLOAT32)))
 
@@ -172,9 +172,11 @@ class Policy:
         high = _flagged_interval(min(math.ceil(rank), n_calibration), n_calibration, n_test, confidence)[1]
         return low / n_test, high / n_test
 
-    def _check_support(self, n: int) -> None:
+    def check_support(self, n: int) -> None:
+        """Raise or warn, as :meth:`threshold` would with ``n`` calibration rows."""
         rate = self.asked_rate
-        assert rate is not None
+        if rate is None or self.name == "f1":
+            return
         if rate * n < 1 - ROUNDING_SLACK:
             raise ThresholdError(
                 f"{self} asks for a rate of {rate:.3g}, and {n:,} calibration rows can show none below {1 / n:.3g}: "

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import platform
+import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -21,13 +22,14 @@ from numpy.typing import NDArray
 import netsieve
 from netsieve.engine.detectors.detector import Detector
 from netsieve.engine.detectors.registry import detector_class, detector_parameters
-from netsieve.engine.errors import ThresholdError, TrainingError
+from netsieve.engine.errors import OutputError, ThresholdError, TrainingError
 from netsieve.engine.evaluation.metrics import Evaluation, evaluate_scores
 from netsieve.engine.features.encoding import Encoder
 from netsieve.engine.features.inference import fit_schema, infer_schema
 from netsieve.engine.features.neighbours import Neighbours
 from netsieve.engine.features.schema import FeatureSchema
 from netsieve.engine.features.schema_file import schema_declaration
+from netsieve.engine.sinks.atomic import output_error
 from netsieve.engine.thresholds.calibration import Calibration
 from netsieve.engine.thresholds.policy import best_f1_threshold, default_policy, parse_policy
 from netsieve.engine.training.labels import normal_records, record_time
@@ -36,6 +38,7 @@ from netsieve.engine.training.splits import Splits, SplitShares, split_records
 
 LARGEST_PART: Final = 1_000_000
 """Records of a part beyond this many are left out, drawn at random, so that memory stays bounded."""
+WEIGHTS_SUFFIX: Final = ".safetensors"
 PARITY_ROWS: Final = 10_000
 """Held-out rows that an export is checked on."""
 NAMED_POLICIES: Final = (
@@ -107,10 +110,10 @@ class TrainingResult:
         from netsieve.export import write_model
 
         target = Path(path)
-        if target.is_dir() or str(path).endswith(("/", os.sep)):
+        if is_folder(path):
             moment = datetime.fromisoformat(self.provenance["created"])
             target = target / f"{self.detector.name}-{moment:%Y%m%dT%H%M%SZ}.onnx"
-        target.parent.mkdir(parents=True, exist_ok=True)
+        prepare_target(path)
         write_model(
             self.detector,
             target,
@@ -120,8 +123,41 @@ class TrainingResult:
             thresholds=self.thresholds,
             parity_rows=self.parity_rows,
         )
-        self.detector.save_weights(target.with_suffix(".safetensors"))
+        self.detector.save_weights(weights_path(target))
         return target
+
+
+def is_folder(path: str | Path) -> bool:
+    """Whether a model is to be written into a folder: it exists as one, or the text ends with a slash."""
+    return Path(path).is_dir() or str(path).endswith(("/", os.sep))
+
+
+def weights_path(model: str | Path) -> Path:
+    """Return where the weights of a model file lie: beside it, under its name with ``.safetensors``."""
+    model = Path(model)
+    return (
+        model.with_suffix(WEIGHTS_SUFFIX) if model.suffix == ".onnx" else model.with_name(model.name + WEIGHTS_SUFFIX)
+    )
+
+
+def prepare_target(path: str | Path) -> None:
+    """Make the folder of a model file, and see that it can be written, before hours of training.
+
+    Raises
+    ------
+    OutputError
+        It cannot be written, or is named like a file of weights.
+    """
+    target = Path(path)
+    if target.suffix == WEIGHTS_SUFFIX:
+        raise OutputError(f"{str(path)!r} is the name of a file of weights; name the model file with .onnx")
+    folder = target if is_folder(path) else target.parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise output_error(str(target), error) from error
 
 
 def train_detector(
@@ -210,6 +246,10 @@ def train_detector(
     )
     time = record_time(frame, unfitted, time_column)
     splits = _split_labelled(is_normal, labelled, None if time is None else time[1], shares, seed)
+    if chosen_policy is not None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the warning comes with the threshold; a refusal must come before training
+            chosen_policy.check_support(len(splits.calibration))
 
     if earlier is None:
         model = trainer(detector_parameters(detector, parameters))
