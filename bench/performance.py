@@ -75,7 +75,8 @@ def aims(measurements: Measurements) -> Iterator[Aim]:
                 growth <= LARGEST_GROWTH,
             )
     for result in measurements.get("scoring", []):
-        for width, records in result["records"].items():
+        # One record is scored by the calling thread, whatever the others are for
+        for width, records in result["records"].items() if result["threads"] == 1 else ():
             seconds = median(next(iter(records.values()))["median_seconds"])
             met = seconds < RECORD_AIM_SECONDS
             yield Aim(

@@ -96,6 +96,9 @@ def _quality_sections(result: dict[str, Any]) -> Iterable[str]:
             )
         yield from _comparison_table(runs, present)
         yield ""
+        behind = _sets_behind(runs, present)
+        if behind:
+            yield f"The raw forest is ahead by more than {LARGEST_LOSS:g} on {', '.join(behind)}.\n"
         if names is MAIN_SETS:
             yield from _aims(runs, present)
     yield from _threshold_table(runs)
@@ -110,6 +113,16 @@ def _comparison_table(runs: dict[str, Any], names: Sequence[str]) -> Iterable[st
     if len(names) > 1:
         means = [f"**{_set_mean(runs, names, contender, measure):.3f}**" for _, measure, contender in COMPARED]
         yield f"| **mean** | {' | '.join(means)} |"
+
+
+def _sets_behind(runs: dict[str, Any], names: Sequence[str]) -> list[str]:
+    found = []
+    for name in names:
+        for heading, measure in (("AUROC", "auroc"), ("AP5", "average_precision_5")):
+            gain = _set_mean(runs, [name], NETSIEVE, measure) - _set_mean(runs, [name], FOREST_RAW, measure)
+            if gain < -LARGEST_LOSS:
+                found.append(f"{name} ({heading} {gain:+.3f})")
+    return found
 
 
 def _aims(runs: dict[str, Any], names: Sequence[str]) -> Iterable[str]:

@@ -16,14 +16,9 @@ from importlib import import_module
 from typing import Final, NoReturn, TextIO
 
 from netsieve import __version__
+from netsieve.engine.cli.exit_codes import DONE, FAILED, INTERRUPTED, WRONG_USAGE
 from netsieve.engine.cli.table import printable_lines
 from netsieve.engine.errors import NetsieveError
-
-DONE: Final = 0
-FAILED: Final = 1
-WRONG_USAGE: Final = 2
-ANOMALIES_FOUND: Final = 3
-INTERRUPTED: Final = 130
 
 COMMANDS: Final[dict[str, str]] = {
     "train": "train a detector and write its model file",

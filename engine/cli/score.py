@@ -17,6 +17,7 @@ from netsieve.engine.cli.arguments import (
     share,
     whole_number,
 )
+from netsieve.engine.cli.exit_codes import ANOMALIES_FOUND, DONE
 from netsieve.engine.cli.table import text_table
 from netsieve.engine.sinks.atomic import STANDARD_OUTPUT, check_distinct, write_atomically
 from netsieve.engine.sinks.sink import OUTPUT_FORMATS
@@ -125,7 +126,7 @@ def run(options: argparse.Namespace) -> int:
         write_atomically(options.json_summary, text.encode())
     if failure is not None:
         raise failure
-    return 3 if options.fail_on_anomaly and summary.anomalies else 0
+    return ANOMALIES_FOUND if options.fail_on_anomaly and summary.anomalies else DONE
 
 
 def _check_paths(options: argparse.Namespace) -> None:

@@ -172,7 +172,8 @@ def score_labelled_files(
                 f"none of the {unlabelled:,} records has a label in {label!r}; there is nothing to compare"
             )
         where = f"; the first: {first_reject.source_file!r}: {first_reject.reason}" if first_reject else ""
-        raise RejectLimitError(f"there are no records to evaluate: {rejected:,} could not be read{where}")
+        unread = f": {rejected:,} could not be read" if rejected else ""
+        raise RejectLimitError(f"there are no records to evaluate{unread}{where}")
     if is_attack.all():
         seen: Counter[str] = Counter()
         for part in parts:

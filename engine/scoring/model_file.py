@@ -31,6 +31,8 @@ INPUT: Final = "x"
 SCORE: Final = "score"
 FEATURE_ERROR: Final = "feature_error"
 STANDARD_DOMAINS: Final = ("", "ai.onnx.ml")
+CONTROL_FLOW: Final = frozenset({"If", "Loop", "Scan", "SequenceMap"})
+"""Operators with a graph within them, which no detector needs and which can run without end."""
 FIRST_BYTE: Final = b"\x08"
 """ONNX files begin with the field of the IR version, by which a damaged one is told from something else."""
 
@@ -210,6 +212,9 @@ class ModelFile:
             )
         for output in self.outputs:
             self._check_value(output, () if output.name == SCORE else (self.n_features,))
+        nested = sorted({node.op_type for node in self.nodes} & CONTROL_FLOW)
+        if nested:
+            self._refuse(f"it uses {', '.join(nested)}, and graphs within graphs are not read: they may never end")
         foreign = sorted({node.domain for node in self.nodes} - set(STANDARD_DOMAINS))
         if foreign:
             self._refuse(f"it uses operators of {', '.join(map(repr, foreign[:8]))}, where only standard ones may be")

@@ -65,6 +65,8 @@ def output_format(path: str, asked: str | None = None) -> OutputFormat:
     OutputError
         The name does not tell the format, or the format asked for does not exist.
     """
+    if path.lower().endswith((".gz", ".zst")):
+        raise OutputError(f"outputs are not compressed as a whole: name {path!r} without its last suffix")
     if asked is not None:
         for known in OUTPUT_FORMATS:
             if asked == known:

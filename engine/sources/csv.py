@@ -54,10 +54,11 @@ CELL_REASONS: Final = {
     5: "expected a number",
     6: "expected true or false",
     7: "invalid UTF-8",
-    8: "expected a whole number of at most 64 bits",
+    8: "expected a 64-bit integer",
 }
 INVALID_UTF8: Final = 7
 FRACTION: Final = 8
+FEWEST_MISFITS: Final = 20
 WRONG_KIND: Final = (4, 5, 6)
 LARGEST_MISFIT_SHARE: Final = 0.05
 """Share of a block's records with a cell that is not of its column's inferred kind, beyond which the column is text."""
@@ -219,7 +220,7 @@ class CsvSource:
         misfits = Counter(rejected[np.isin(rejected[:, 4], WRONG_KIND), 5].tolist())
         for column, count in misfits.items():
             # Single bad cells are rejected; where there are many, the first block did not show what the column holds
-            if column in self._inferred and count > LARGEST_MISFIT_SHARE * records:
+            if column in self._inferred and count > max(LARGEST_MISFIT_SHARE * records, FEWEST_MISFITS):
                 wider[column] = "string"
         return wider
 

@@ -422,3 +422,20 @@ def test_a_number_that_was_whole_in_training_may_have_a_fraction(tmp_path):
     # Kept, the column stays one of integers, and the record that does not fit is told
     kept = score_files(scorer, [str(tmp_path / "in.csv")], str(tmp_path / "kept.csv"), keep="all", max_rejects=1)
     assert (kept.rows_scored, kept.rows_rejected) == (2, 1)
+
+
+def test_unknown_categories_are_scored_as_in_memory(scorer: Scorer, tmp_path: Path) -> None:
+    frame = flow_frame(4).with_columns(Dport=pl.Series(["443", "https", "443.0", "0x1f"]))
+    frame.write_csv(tmp_path / "in.csv")
+    out = score(scorer, tmp_path / "in.csv", tmp_path / "out")
+    np.testing.assert_allclose(out["anomaly_score"], scorer.score(frame)["anomaly_score"], rtol=1e-6)
+    assert out["anomaly_score"][1] == pytest.approx(scorer.score_one(frame.row(1, named=True)).anomaly_score)
+
+
+def test_no_cell_of_a_column_that_is_only_kept_costs_a_record_its_score(scorer: Scorer, tmp_path: Path) -> None:
+    frame = flow_frame(3).with_columns(Sport=pl.Series(["1", "0x0303", "3"]))
+    frame.write_csv(tmp_path / "in.csv")
+    summary = score_files(scorer, [str(tmp_path / "in.csv")], str(tmp_path / "out.csv"))
+    assert (summary.rows_scored, summary.rows_rejected) == (3, 0)
+    assert pl.read_csv(tmp_path / "out.csv")["Sport"].to_list() == [1, None, 3]
+    assert any("1 cell of the column 'Sport'" in note for note in summary.notes)

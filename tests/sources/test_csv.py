@@ -272,3 +272,29 @@ def test_nothing_depends_on_the_block_size(tmp_path_factory, pieces, block_bytes
         return rows, rejects_of(blocks), skipped
 
     assert everything(block_bytes) == everything(1 << 16)
+
+
+def test_a_column_that_turns_out_to_be_text_behind_the_first_block_is_text(write):
+    rows = "".join(f"{i},0\n" for i in range(200)) + "".join(f"{i},attack\n" for i in range(200))
+    read = read_frame([write("n,label\n" + rows)], block_bytes=500)
+    assert read.rejected == 0
+    assert read.frame["label"].value_counts().sort("label").rows() == [("0", 200), ("attack", 200)]
+    assert read.frame["n"].dtype == pl.Int64
+
+
+def test_single_wrong_cells_behind_the_first_block_are_rejected(write):
+    rows = "".join(f"{i},{'oops' if i == 150 else i}\n" for i in range(200))
+    read = read_frame([write("n,m\n" + rows)], block_bytes=500)
+    assert [(reject.record, reject.reason) for reject in read.rejects] == [
+        (150, "column 'm': expected an integer, got 'oops'")
+    ]
+    assert read.frame["m"].dtype == pl.Int64
+
+
+def test_wrong_cells_of_lenient_columns_are_emptied_and_counted(write):
+    request = ColumnRequest(kinds={"n": "integer", "id": "integer"}, infer=False, lenient=frozenset({"id"}))
+    with closing(open_source(write("n,id\n1,7\n2,0x1f\nx,8\n4,-\n"), columns=request)) as source:
+        parsed = [source.parse(block) for block in source.blocks()]
+    assert parsed[0].frame.rows() == [(1, 7), (2, None), (4, None)]
+    assert parsed[0].emptied == {"id": 1}
+    assert [reject.record for reject in parsed[0].rejects] == [2]
