@@ -152,6 +152,24 @@ def test_times_of_several_kinds_are_read(write):
     assert times.to_physical().to_list() == [1_500_000, 2_000_000, 3_250_000, None, None, -5_000_000, None]
 
 
+@given(
+    st.lists(
+        st.one_of(
+            st.none(),
+            st.datetimes(datetime(1970, 1, 1), datetime(2100, 1, 1)).map(lambda t: t.strftime("%Y/%m/%d %H:%M:%S.%f")),
+            st.builds("2019/04/04 16:23{}".format, st.text(":0123456789.e+- n", max_size=9)),
+        ),
+        max_size=20,
+    )
+)
+@settings(max_examples=150, derandomize=True, deadline=None)
+def test_times_are_those_of_strptime(texts):
+    form = "%Y/%m/%d %H:%M:%S%.f"
+    column = pl.Series(texts, dtype=pl.String)
+    expected = column.str.strip_chars().str.to_datetime(form, time_unit="us", strict=False, time_zone="UTC")
+    assert parsed_times(column, (form,)).to_list() == expected.to_list()
+
+
 @given(st.lists(st.one_of(st.none(), st.text("0123456789abcx. F", max_size=8), st.integers(0, 70_000).map(str))))
 @settings(max_examples=50, derandomize=True, deadline=None)
 def test_ports_never_crash_and_are_what_they_say(texts):
