@@ -74,7 +74,7 @@ class BethProcessSource(KnownCsvSource):
         **dict.fromkeys(("processName", "hostName", "eventName", "stackAddresses", "args"), "string"),
         **dict.fromkeys(("returnValue", "sus", "evil"), "integer"),
     }
-    needed = ("timestamp",)
+    required = ("timestamp",)
     derived: ClassVar[Mapping[str, Collection[str]]] = {
         "processIsSystem": ("processId",),
         "parentProcessIsSystem": ("parentProcessId",),
@@ -121,7 +121,7 @@ class BethDnsSource(KnownCsvSource):
             partial(parsed_times, formats=("%Y-%m-%dT%H:%M:%S%.fZ",)), "a time like '2021-05-16T17:13:14Z'"
         )
     }
-    needed = ("Timestamp",)
+    required = ("Timestamp",)
 
     def end_time(self, frame: pl.DataFrame) -> NDArray[np.float64] | None:
         """Return the time stamps."""

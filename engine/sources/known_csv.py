@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 import numpy as np
 import polars as pl
 
+from netsieve.engine.errors import SourceError
 from netsieve.engine.features.schema import MISSING_TEXTS, ColumnKind
 from netsieve.engine.sources.blocks import MAX_RECORD_BYTES
 from netsieve.engine.sources.csv import BYTE_ORDER_MARK, DELIMITERS, SHOWN_CELL, CsvSource, check_unique
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 UTC: Final = pl.Datetime("us", "UTC")
 MICROSECONDS: Final = 1_000_000
+SHOWN_COLUMNS: Final = 12
+"""Columns of a file that an error names."""
 SECONDS_FORMAT: Final = ":%S%.f"
 LARGEST_SECONDS: Final = 1e11
 """Numbers beyond, some 3,000 years either way, are no times."""
@@ -58,8 +61,11 @@ class KnownCsvSource(CsvSource):
         Columns that are read as text and converted: times, ports.
     aliases
         Names that other versions of the program give to known columns.
-    needed
-        Columns that are read whether wanted or not, to tell what is skipped, when a record ended, and what is derived.
+    required
+        Columns that every file has. They are read whether wanted or not, to tell what is skipped and when a record
+        ended.
+    helpful
+        Further columns that are read where they are there.
     derived
         Columns that are computed, behind the file's, each with the columns that it is computed from.
     """
@@ -67,7 +73,8 @@ class KnownCsvSource(CsvSource):
     kinds: ClassVar[Mapping[str, ColumnKind]] = {}
     conversions: ClassVar[Mapping[str, Conversion]] = {}
     aliases: ClassVar[Mapping[str, str]] = {}
-    needed: ClassVar[Collection[str]] = ()
+    required: ClassVar[Collection[str]] = ()
+    helpful: ClassVar[Collection[str]] = ()
     derived: ClassVar[Mapping[str, Collection[str]]] = {}
 
     def __init__(
@@ -82,7 +89,7 @@ class KnownCsvSource(CsvSource):
     ) -> None:
         self._wanted = request
         inputs = {name for column, inputs in self.derived.items() if request.wants(column) for name in inputs}
-        columns = None if request.columns is None else tuple({*request.columns, *self.needed, *inputs})
+        columns = None if request.columns is None else tuple({*request.columns, *self.required, *self.helpful, *inputs})
         text: dict[str, ColumnKind] = dict.fromkeys(self.conversions, "string")
         super().__init__(
             stream,
@@ -92,6 +99,11 @@ class KnownCsvSource(CsvSource):
             block_bytes=block_bytes,
             max_record=max_record,
         )
+        if missing := [name for name in self.required if name not in self._file_columns]:
+            raise SourceError(
+                f"{stream.label} is read as {self.record_type} but has no column {', '.join(map(repr, missing))}; it "
+                f"has {', '.join(map(repr, self._file_columns[:SHOWN_COLUMNS]))}; name another --input-format"
+            )
         self._derived = [
             name
             for name, inputs in self.derived.items()
@@ -179,8 +191,8 @@ class KnownCsvSource(CsvSource):
     def _rejects_at(self, block: Block, records: NDArray[np.int64], reasons: Collection[str]) -> Iterator[Reject]:
         """Yield rejects for records that were parsed, but hold what their columns cannot.
 
-        Where a record stands is found by reading the block once more as if it had a column too many: every record is
-        then rejected, with its place.
+        Where a record stands is found by reading the block once more as if there were one column more: every record
+        that has the right number of fields is then rejected, with its place.
         """
         assert block.first_line is not None
         assert block.offset is not None
@@ -190,7 +202,8 @@ class KnownCsvSource(CsvSource):
         ).rejected
         text = memoryview(block.data)
         for record, reason in zip(records.tolist(), reasons, strict=True):
-            _, lines, start, end = every[record - block.first_record, :4].tolist()
+            found = np.searchsorted(every[:, 0], record - block.first_record)
+            _, lines, start, end = every[found, :4].tolist()
             yield Reject(
                 source_file=block.source_file,
                 record=record,

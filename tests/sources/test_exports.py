@@ -100,6 +100,20 @@ def test_a_format_can_be_asked_for(write):
     source.close()
 
 
+def test_a_wrong_cell_is_found_behind_a_record_with_a_field_too_many(write):
+    wrong = FLOW.replace("48427", "https")
+    text = "\n".join([ARGUS, FLOW + ",more", FLOW, wrong]) + "\n"
+    (block,) = read(write(text))
+    assert [(reject.record, reject.line) for reject in block.rejects] == [(0, 2), (2, 4)]
+    assert block.rejects[1].raw == wrong
+
+
+@pytest.mark.parametrize("form", ["argus", "nfdump", "cicflowmeter", "beth"])
+def test_a_file_without_a_formats_columns_is_an_error(write, form):
+    with pytest.raises(SourceError, match="has no column '.*'; it has 'a', 'b'; name another --input-format"):
+        open_source(str(write("a,b\n1,2\n")), options=ReadOptions(input_format=form))
+
+
 def test_argus_flows_are_what_they_say(write):
     icmp = "2013/12/17 22:09:19.528451,483.5,icmp,209.85.251.178,0x000b,   ->,10.0.0.46,0x0303,TXD,0,,479,87178,87178,x"
     blocks = read(write(f"{ARGUS}\n{FLOW}\n{icmp}\n"))
