@@ -110,7 +110,7 @@ def test_a_wrong_cell_is_found_behind_a_record_with_a_field_too_many(write):
 
 @pytest.mark.parametrize("form", ["argus", "nfdump", "cicflowmeter", "beth"])
 def test_a_file_without_a_formats_columns_is_an_error(write, form):
-    with pytest.raises(SourceError, match="has no column '.*'; it has 'a', 'b'; name another --input-format"):
+    with pytest.raises(SourceError, match=r"has no column '.*'; it has 'a', 'b'; name another --input-format"):
         open_source(str(write("a,b\n1,2\n")), options=ReadOptions(input_format=form))
 
 
