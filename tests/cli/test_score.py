@@ -223,7 +223,6 @@ def test_a_header_alone(model: str, folder: Path, capsys: pytest.CaptureFixture[
     [
         ("flows.csv", "is the input"),
         ("link.csv", "is the input"),
-        ("folder", "it is a folder"),
         ("absent/out.parquet", "does not exist"),
         ("/dev/full", "no space is left"),
         ("out.xlsx", "does not tell its format"),
