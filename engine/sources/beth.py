@@ -1,7 +1,7 @@
 """Kernel process calls and DNS logs of the BETH data set, and the seven features of its paper.
 
 Highnam, Arulkumaran, Hanif and Jennings, "BETH Dataset: Real Cybersecurity Data for Unsupervised Anomaly Detection
-Research", CEUR-WS 3095 (2021), appendix A: the numbers of processes, users and mount namespaces say little as such, but
+Research", CEUR-WS 3095 (2021): the numbers of processes, users and mount namespaces say little as such, but
 whether they are the system's does. The event and the number of its arguments are taken as they are, of the return
 value only the sign.
 """

@@ -261,7 +261,7 @@ def _filled(values: pl.Series, text: pl.Series, parse: Callable[[pl.Series], pl.
 def _repeating_minutes(text: pl.Series, form: str) -> pl.Series:
     """Return times whose text up to the minute is as long as that of the first; the others are null.
 
-    Records are many a minute: it is parsed once. Measured: 90 ns a time, where ``strptime`` takes 300.
+    Records are many a minute: it is parsed once. Measured, interleaved: 0.6 of the time of ``strptime``.
     """
     start = text.drop_nulls().head(1)
     width = start[0].rfind(":") if len(start) else -1
