@@ -20,6 +20,8 @@ from netsieve.engine.features.schema import (
 from netsieve.engine.thresholds.calibration import Calibration
 from netsieve.export.graph import INPUT, SCORE
 
+NEARLY_EQUAL: Final = 2e-6
+"""Scores of sound graphs are off by up to 1e-6 of score and median each: what is closer may come in any order."""
 RELATIVE_TOLERANCE: Final = 1e-5
 """Largest ``|score - reference| / (|reference| + median calibration score)``."""
 LOWEST_RANK_CORRELATION: Final = 0.99999
@@ -44,7 +46,7 @@ class ParityReport:
     largest_error
         Largest ``|score - reference| / (|reference| + median calibration score)`` in large batches and row by row.
     rank_correlation
-        Spearman's, over the distinct reference scores; 1 where there are fewer than three.
+        Spearman's, over the reference scores that differ by more than rounding; 1 where there are fewer than three.
     decisions_differing
         Rows on another side of a named threshold, all of them within the tolerance of it.
     """
@@ -109,7 +111,7 @@ def check_parity(
                 f"({threshold:.6g}); row {row} scores {scores[row]:.6g}, the detector {reference[row]:.6g}"
             )
         differing += int(differs.sum())
-    correlation = _rank_correlation(scores, reference)
+    correlation = _rank_correlation(scores, reference, NEARLY_EQUAL * (np.abs(reference) + abs(calibration.median)))
     if correlation < LOWEST_RANK_CORRELATION:
         raise ParityError(
             f"the exported graph orders {len(x)} rows otherwise than the detector: Spearman's rank correlation is "
@@ -163,13 +165,23 @@ def _largest_error(
     return float(error[worst])
 
 
-def _rank_correlation(scores: NDArray[np.float32], reference: NDArray[np.float64]) -> float:
-    """Return Spearman's correlation over distinct reference scores: rounding may not split what is equal."""
-    distinct, group = np.unique(reference.astype(np.float32), return_inverse=True)
-    if len(distinct) < 3:
+def _rank_correlation(
+    scores: NDArray[np.float32], reference: NDArray[np.float64], nearly_equal: NDArray[np.float64]
+) -> float:
+    """Return Spearman's correlation over reference scores that differ: rounding may not order what is nearly equal.
+
+    Reference scores that follow each other within float32's rounding count as one. In small data with few distinct
+    records a single swap of such neighbours would fall below the limit.
+    """
+    order = np.argsort(reference)
+    is_new = np.diff(reference[order]) > nearly_equal[order[1:]]
+    group = np.empty(len(reference), np.int64)
+    group[order] = np.concatenate([[0], np.cumsum(is_new)])
+    groups = int(group.max()) + 1
+    if groups < 3:
         return 1.0
     means = np.bincount(group, scores.astype(np.float64)) / np.bincount(group)
-    return float(np.corrcoef(np.arange(len(distinct)), _ranks(means))[0, 1])
+    return float(np.corrcoef(np.arange(groups), _ranks(means))[0, 1])
 
 
 def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:

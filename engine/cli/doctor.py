@@ -78,6 +78,7 @@ def run(_options: argparse.Namespace) -> int:
             ("graphics processors", _attempt(_graphics_processors)),
             ("numba threading layers", _attempt(_numba_layers)),
         ],
+        "programs": [("nfdump", shutil.which("nfdump") or "not installed; only binary nfdump files need it")],
     }
     for title, rows in sections.items():
         print(title)

@@ -79,7 +79,7 @@ class ArgusSource(KnownCsvSource):
         "Dport": _PORT,
         "Dir": _STRIPPED,
     }
-    needed = ("StartTime", "Dur", "Proto")
+    required = ("StartTime", "Dur", "Proto")
 
     def skipped_rows(self, frame: pl.DataFrame) -> tuple[pl.Series, str] | None:
         """Return which records are the sensor's reports on itself."""

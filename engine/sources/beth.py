@@ -1,7 +1,7 @@
 """Kernel process calls and DNS logs of the BETH data set, and the seven features of its paper.
 
 Highnam, Arulkumaran, Hanif and Jennings, "BETH Dataset: Real Cybersecurity Data for Unsupervised Anomaly Detection
-Research", CEUR-WS 3095 (2021), appendix A: the numbers of processes, users and mount namespaces say little as such, but
+Research", CEUR-WS 3095 (2021): the numbers of processes, users and mount namespaces say little as such, but
 whether they are the system's does. The event and the number of its arguments are taken as they are, of the return
 value only the sign.
 """
@@ -74,7 +74,7 @@ class BethProcessSource(KnownCsvSource):
         **dict.fromkeys(("processName", "hostName", "eventName", "stackAddresses", "args"), "string"),
         **dict.fromkeys(("returnValue", "sus", "evil"), "integer"),
     }
-    needed = ("timestamp",)
+    required = ("timestamp",)
     derived: ClassVar[Mapping[str, Collection[str]]] = {
         "processIsSystem": ("processId",),
         "parentProcessIsSystem": ("parentProcessId",),
@@ -121,7 +121,7 @@ class BethDnsSource(KnownCsvSource):
             partial(parsed_times, formats=("%Y-%m-%dT%H:%M:%S%.fZ",)), "a time like '2021-05-16T17:13:14Z'"
         )
     }
-    needed = ("Timestamp",)
+    required = ("Timestamp",)
 
     def end_time(self, frame: pl.DataFrame) -> NDArray[np.float64] | None:
         """Return the time stamps."""

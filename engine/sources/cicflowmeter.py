@@ -150,7 +150,8 @@ class CicFlowMeterSource(KnownCsvSource):
         "Timestamp": Conversion(partial(parsed_times, formats=TIME_FORMATS), "a time like '03/07/2017 09:08:11'")
     }
     aliases = ALIASES
-    needed = ("Timestamp", "Flow Duration")
+    required = ("Flow Duration",)
+    helpful = ("Timestamp",)
 
     def end_time(self, frame: pl.DataFrame) -> NDArray[np.float64] | None:
         """Return start and duration together; None where the file has no time stamps."""

@@ -16,6 +16,9 @@ FOLDER_SUFFIXES: Final = (
     *(".json", ".jsonl", ".ndjson", ".log", ".labeled", ".pcap", ".pcapng", ".cap"),
 )
 """Files of a folder that are read, also with one of the suffixes below behind."""
+OWN_SUFFIXES: Final = (".rejects.ndjson",)
+OWN_NAMES: Final = ("manifest.json",)
+"""What scoring writes beside its outputs is no input."""
 COMPRESSION_SUFFIXES: Final = (".gz", ".zst")
 FOLDER_PREFIXES: Final = ("nfcapd.",)
 """Programs that write files with the time in place of a suffix."""
@@ -69,10 +72,12 @@ def _folder_files(folder: str) -> list[str]:
 
 
 def _is_readable_name(name: str) -> bool:
+    if name in OWN_NAMES or name.startswith((".", "_")) or name.endswith(OWN_SUFFIXES):
+        return False
     lower = name.lower()
     for suffix in COMPRESSION_SUFFIXES:
         lower = lower.removesuffix(suffix)
-    return (lower.endswith(FOLDER_SUFFIXES) or lower.startswith(FOLDER_PREFIXES)) and not name.startswith((".", "_"))
+    return lower.endswith(FOLDER_SUFFIXES) or lower.startswith(FOLDER_PREFIXES)
 
 
 def _raise(error: OSError) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 import polars as pl
 
+from netsieve.engine.errors import SourceError
 from netsieve.engine.features.schema import MISSING_TEXTS, ColumnKind
 from netsieve.engine.sources.blocks import MAX_RECORD_BYTES
 from netsieve.engine.sources.csv import BYTE_ORDER_MARK, DELIMITERS, SHOWN_CELL, CsvSource, check_unique
@@ -23,6 +25,11 @@ if TYPE_CHECKING:
 
 UTC: Final = pl.Datetime("us", "UTC")
 MICROSECONDS: Final = 1_000_000
+SHOWN_COLUMNS: Final = 12
+"""Columns of a file that an error names."""
+SECONDS_FORMAT: Final = ":%S%.f"
+LARGEST_SECONDS: Final = 1e11
+"""Numbers beyond, some 3,000 years either way, are no times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +61,11 @@ class KnownCsvSource(CsvSource):
         Columns that are read as text and converted: times, ports.
     aliases
         Names that other versions of the program give to known columns.
-    needed
-        Columns that are read whether wanted or not, to tell what is skipped, when a record ended, and what is derived.
+    required
+        Columns that every file has. They are read whether wanted or not, to tell what is skipped and when a record
+        ended.
+    helpful
+        Further columns that are read where they are there.
     derived
         Columns that are computed, behind the file's, each with the columns that it is computed from.
     """
@@ -63,7 +73,8 @@ class KnownCsvSource(CsvSource):
     kinds: ClassVar[Mapping[str, ColumnKind]] = {}
     conversions: ClassVar[Mapping[str, Conversion]] = {}
     aliases: ClassVar[Mapping[str, str]] = {}
-    needed: ClassVar[Collection[str]] = ()
+    required: ClassVar[Collection[str]] = ()
+    helpful: ClassVar[Collection[str]] = ()
     derived: ClassVar[Mapping[str, Collection[str]]] = {}
 
     def __init__(
@@ -78,7 +89,7 @@ class KnownCsvSource(CsvSource):
     ) -> None:
         self._wanted = request
         inputs = {name for column, inputs in self.derived.items() if request.wants(column) for name in inputs}
-        columns = None if request.columns is None else tuple({*request.columns, *self.needed, *inputs})
+        columns = None if request.columns is None else tuple({*request.columns, *self.required, *self.helpful, *inputs})
         text: dict[str, ColumnKind] = dict.fromkeys(self.conversions, "string")
         super().__init__(
             stream,
@@ -88,6 +99,11 @@ class KnownCsvSource(CsvSource):
             block_bytes=block_bytes,
             max_record=max_record,
         )
+        if missing := [name for name in self.required if name not in self._file_columns]:
+            raise SourceError(
+                f"{stream.label} is read as {self.record_type} but has no column {', '.join(map(repr, missing))}; it "
+                f"has {', '.join(map(repr, self._file_columns[:SHOWN_COLUMNS]))}; name another --input-format"
+            )
         self._derived = [
             name
             for name, inputs in self.derived.items()
@@ -111,8 +127,9 @@ class KnownCsvSource(CsvSource):
                 continue
             text = frame.get_column(name)
             values = conversion.parse(text)
-            for row in np.flatnonzero((values.is_null() & _is_present(text)).to_numpy()).tolist():
-                wrong.setdefault(row, f"column {name!r}: expected {conversion.expected}, got {_shown(text[row])}")
+            if values.null_count() > text.null_count():
+                for row in np.flatnonzero((values.is_null() & _is_present(text)).to_numpy()).tolist():
+                    wrong.setdefault(row, f"column {name!r}: expected {conversion.expected}, got {_shown(text[row])}")
             frame = frame.with_columns(values.alias(name))
         if wrong:
             bad = np.fromiter(wrong, np.int64, len(wrong))
@@ -174,8 +191,8 @@ class KnownCsvSource(CsvSource):
     def _rejects_at(self, block: Block, records: NDArray[np.int64], reasons: Collection[str]) -> Iterator[Reject]:
         """Yield rejects for records that were parsed, but hold what their columns cannot.
 
-        Where a record stands is found by reading the block once more as if it had a column too many: every record is
-        then rejected, with its place.
+        Where a record stands is found by reading the block once more as if there were one column more: every record
+        that has the right number of fields is then rejected, with its place.
         """
         assert block.first_line is not None
         assert block.offset is not None
@@ -185,7 +202,8 @@ class KnownCsvSource(CsvSource):
         ).rejected
         text = memoryview(block.data)
         for record, reason in zip(records.tolist(), reasons, strict=True):
-            _, lines, start, end = every[record - block.first_record, :4].tolist()
+            found = np.searchsorted(every[:, 0], record - block.first_record)
+            _, lines, start, end = every[found, :4].tolist()
             yield Reject(
                 source_file=block.source_file,
                 record=record,
@@ -226,21 +244,55 @@ def parsed_times(text: pl.Series, formats: Sequence[str]) -> pl.Series:
         ``strptime`` formats, tried in order; numbers are taken as seconds since 1970 at last.
     """
     text = text.str.strip_chars()
-    times = pl.Series(text.name, [None], dtype=pl.Datetime("us")).new_from_index(0, len(text))
+    times = _repeating_minutes(text, formats[0])
     for form in formats:
-        left = times.is_null() & text.is_not_null()
-        if not left.any():
-            break
-        if "%d" in form:
-            found = text.str.to_datetime(form, time_unit="us", strict=False)
-        else:  # a time of day alone
-            found = ("1970-01-01 " + text).str.to_datetime(f"%Y-%m-%d {form}", time_unit="us", strict=False)
-        times = times.fill_null(found) if len(text) else times
-    if (times.is_null() & text.is_not_null()).any():
-        seconds = text.cast(pl.Float64, strict=False)
-        seconds = seconds.set(~seconds.is_between(-1e11, 1e11).fill_null(value=False), None)
-        times = times.fill_null((seconds * MICROSECONDS).round().cast(pl.Int64).cast(pl.Datetime("us")))
-    return times.dt.replace_time_zone("UTC")
+        times = _filled(times, text, partial(_strptime, form=form))
+    return _filled(times, text, _from_seconds).dt.replace_time_zone("UTC")
+
+
+def _filled(values: pl.Series, text: pl.Series, parse: Callable[[pl.Series], pl.Series]) -> pl.Series:
+    """Return values with those that are missing where there is text parsed from it."""
+    if values.null_count() == text.null_count():
+        return values
+    left = (values.is_null() & text.is_not_null()).arg_true()
+    return values.scatter(left, parse(text.gather(left)))
+
+
+def _repeating_minutes(text: pl.Series, form: str) -> pl.Series:
+    """Return times whose text up to the minute is as long as that of the first; the others are null.
+
+    Records are many a minute: it is parsed once. Measured, interleaved: 0.6 of the time of ``strptime``.
+    """
+    start = text.drop_nulls().head(1)
+    width = start[0].rfind(":") if len(start) else -1
+    minute_form = form.removesuffix(SECONDS_FORMAT)
+    if width < 0 or minute_form == form or "%d" not in form:
+        return pl.Series(text.name, [None], dtype=pl.Datetime("us")).new_from_index(0, len(text))
+    minute = text.str.head(width)
+    distinct = minute.drop_nulls().unique()
+    known = distinct.str.to_datetime(minute_form, time_unit="us", strict=False).to_physical()
+    rest = text.str.slice(width)
+    # two digits and at most microseconds; what is written otherwise is left to strptime
+    plain = rest.str.starts_with(":") & rest.str.len_bytes().is_in((3, *range(5, 11)))
+    plain &= ~rest.str.contains_any(["e", "E", "+", "-", "i", "n", "N", "_", " ", "I"])
+    second = rest.str.slice(1).cast(pl.Float64, strict=False)
+    plain &= (second < 60).fill_null(value=False)
+    minutes = minute.replace_strict(distinct, known, default=None, return_dtype=pl.Int64)
+    times = minutes + (second.set(~plain.fill_null(value=False), None) * MICROSECONDS).round().cast(pl.Int64)
+    return times.cast(pl.Datetime("us")).alias(text.name)
+
+
+def _strptime(text: pl.Series, form: str) -> pl.Series:
+    if "%d" in form:
+        return text.str.to_datetime(form, time_unit="us", strict=False)
+    # a time of day alone
+    return ("1970-01-01 " + text).str.to_datetime(f"%Y-%m-%d {form}", time_unit="us", strict=False)
+
+
+def _from_seconds(text: pl.Series) -> pl.Series:
+    number = text.cast(pl.Float64, strict=False)
+    number = number.set(~number.is_between(-LARGEST_SECONDS, LARGEST_SECONDS).fill_null(value=False), None)
+    return (number * MICROSECONDS).round().cast(pl.Int64).cast(pl.Datetime("us"))
 
 
 def parsed_ports(text: pl.Series) -> pl.Series:
@@ -250,14 +302,13 @@ def parsed_ports(text: pl.Series) -> pl.Series:
     256 times the type plus the code.
     """
     text = text.str.strip_chars()
-    ports = text.cast(pl.Int64, strict=False)
-    left = ports.is_null() & text.is_not_null()
-    if left.any():
-        hexadecimal = text.str.extract(r"^0[xX]([0-9a-fA-F]{1,8})$").str.to_integer(base=16, strict=False)
-        ports = ports.fill_null(hexadecimal.cast(pl.Int64))
-        pair = text.str.extract_groups(r"^(?<type>\d{1,3})\.(?<code>\d{1,3})$").struct.unnest()
-        ports = ports.fill_null(pair["type"].cast(pl.Int64) * 256 + pair["code"].cast(pl.Int64))
-    return ports
+    return _filled(text.cast(pl.Int64, strict=False), text, _unusual_ports)
+
+
+def _unusual_ports(text: pl.Series) -> pl.Series:
+    hexadecimal = text.str.extract(r"^0[xX]([0-9a-fA-F]{1,8})$").str.to_integer(base=16, strict=False)
+    pair = text.str.extract_groups(r"^(?<type>\d{1,3})\.(?<code>\d{1,3})$").struct.unnest()
+    return hexadecimal.cast(pl.Int64).fill_null(pair["type"].cast(pl.Int64) * 256 + pair["code"].cast(pl.Int64))
 
 
 def stripped_text(text: pl.Series) -> pl.Series:

@@ -101,7 +101,7 @@ class NfdumpSource(KnownCsvSource):
         "flg": Conversion(stripped_text, "text"),
     }
     aliases = ALIASES
-    needed = ("ts", "td")
+    required = ("ts", "td")
 
     def skipped_line(self, raw: str) -> str | None:
         """Tell the summary below the flows, and a header that is none of the file's."""

@@ -191,7 +191,6 @@ def _with_origin(parsed: ParsedBlock) -> pl.DataFrame:
     record = parsed.record
     numbers = np.arange(record.start, record.stop) if isinstance(record, range) else record
     taken = {name: CLASH_PREFIX + name for name in (SOURCE_FILE, ROW_INDEX) if name in parsed.frame.columns}
-    return parsed.frame.rename(taken).with_columns(
-        pl.Series(SOURCE_FILE, [parsed.source_file], dtype=pl.String).new_from_index(0, len(numbers)),
-        pl.Series(ROW_INDEX, numbers, dtype=pl.Int64),
-    )
+    file = pl.Series(SOURCE_FILE, [parsed.source_file], dtype=pl.String).new_from_index(0, len(numbers))
+    origin = pl.DataFrame([file, pl.Series(ROW_INDEX, numbers, dtype=pl.Int64)])
+    return parsed.frame.rename(taken).hstack(origin) if parsed.frame.width else origin

@@ -72,6 +72,17 @@ def test_doctor_finds_this_environment_sound(capsys: pytest.CaptureFixture[str])
     assert "onnxruntime providers" in text
 
 
+def test_doctor_says_whether_nfdump_is_there(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    main(["doctor"])
+    assert "not installed; only binary nfdump files need it" in capsys.readouterr().out
+    (tmp_path / "nfdump").touch(mode=0o755)
+    main(["doctor"])
+    assert str(tmp_path / "nfdump") in capsys.readouterr().out
+
+
 def test_doctor_works_with_packages_absent(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def version(package: str) -> str:
         if package in ("polars", "torch", "onnxruntime"):

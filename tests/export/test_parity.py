@@ -5,7 +5,7 @@ from export_cases import KINDS, UntrainedDetector, calibrated, fitted_case
 from netsieve.engine.errors import ParityError
 from netsieve.engine.features.schema import LARGEST_NUMBER
 from netsieve.export.model import BUILDERS
-from netsieve.export.parity import check_parity, hard_rows
+from netsieve.export.parity import LOWEST_RANK_CORRELATION, _rank_correlation, check_parity, hard_rows
 
 SCHEMA, X = fitted_case(KINDS["mixed"], rows=3000)
 DETECTOR = UntrainedDetector(SCHEMA)
@@ -78,3 +78,14 @@ def test_hard_rows_hold_every_hard_value_in_every_feature():
     for i, feature in SCHEMA.categorical:
         assert np.isnan(rows[:, i]).any()
         assert {-1.0, 0.0, 1.0, 2.5, feature.code_count - 1.0, float(feature.code_count)} <= set(rows[:, i].tolist())
+
+
+def test_records_whose_scores_differ_by_rounding_only_may_swap():
+    reference = np.arange(1.0, 21.0)
+    reference[11] = reference[10] * (1 + 1e-7)
+    scores = reference.astype(np.float32)
+    scores[[10, 11]] = scores[[11, 10]]
+    assert _rank_correlation(scores, reference, np.full(20, 2e-6)) == pytest.approx(1.0)
+    assert _rank_correlation(scores, reference, np.zeros(20)) < LOWEST_RANK_CORRELATION
+    scores[[3, 4]] = scores[[4, 3]]
+    assert _rank_correlation(scores, reference, np.full(20, 2e-6)) < LOWEST_RANK_CORRELATION

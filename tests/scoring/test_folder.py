@@ -18,8 +18,9 @@ from flows import flow_frame, write_flow_model
 from netsieve.engine.errors import OutputError, RejectLimitError, UnreadFilesError
 from netsieve.engine.scoring import stream
 from netsieve.engine.scoring.files import score_files
-from netsieve.engine.scoring.folder import _FolderJob, score_folder
+from netsieve.engine.scoring.folder import score_folder
 from netsieve.engine.scoring.manifest import InputFingerprint, part_names
+from netsieve.engine.scoring.parts import PartsJob
 from netsieve.engine.scoring.scorer import Scorer
 from netsieve.engine.scoring.summary import ScoreSummary
 
@@ -27,9 +28,9 @@ COUNTS = ("rows_in", "rows_scored", "rows_rejected", "rows_skipped", "rows_writt
 BAD_RECORD = "10.0.0.1,10.0.0.2,1024,80,tcp,many,0.5,0,none\n"
 SLOWED = """
 import sys, time
-from netsieve.engine.scoring import folder
+from netsieve.engine.scoring import parts
 
-score_files = folder.score_files
+score_files = parts.score_files
 
 def slow(*arguments, advance, **options):
     def late(records, read_bytes):
@@ -38,7 +39,7 @@ def slow(*arguments, advance, **options):
 
     return score_files(*arguments, advance=late, **options)
 
-folder.score_files = slow
+parts.score_files = slow
 from netsieve.engine.cli.main import main
 
 sys.exit(main(sys.argv[1:]))
@@ -91,13 +92,13 @@ def files_below(folder: str = "out") -> set[str]:
 def scored_now(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """Return a count of the files that are scored from now on."""
     scored: Counter[str] = Counter()
-    score = _FolderJob._score
+    score = PartsJob._score
 
-    def counted(job: _FolderJob, task: Any, *arguments: Any) -> Any:
+    def counted(job: PartsJob, task: Any, *arguments: Any) -> Any:
         scored[task.path] += 1
         return score(job, task, *arguments)
 
-    monkeypatch.setattr(_FolderJob, "_score", counted)
+    monkeypatch.setattr(PartsJob, "_score", counted)
     return scored
 
 
@@ -297,12 +298,12 @@ def test_two_runs_at_once_are_refused(model: Path, logs: Path, scorer: Scorer) -
 
 
 def test_a_full_disk_stops_the_job(scorer: Scorer, logs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from netsieve.engine.scoring import folder
+    from netsieve.engine.scoring import parts
 
     def full(*arguments: Any, **options: Any) -> None:
         raise OutputError("cannot write: no space left") from OSError(28, "No space left on device")
 
-    monkeypatch.setattr(folder, "score_files", full)
+    monkeypatch.setattr(parts, "score_files", full)
     with pytest.raises(OutputError, match="no space left"):
         score_folder(scorer, ["logs"], "out", threads=2)
     assert read_manifest()["parts"] == []

@@ -31,6 +31,13 @@ def test_a_folder_stands_for_its_readable_files_sorted(folder):
     assert names(folder, [str(folder)]) == ["a.csv.gz", "b.csv", "deep/c.PARQUET", "e.tsv.zst"]
 
 
+def test_a_folder_stands_for_logs_of_all_formats_but_not_for_what_scoring_writes(tmp_path):
+    logs = ["conn.log.gz", "eve.json", "flow.ndjson", "nfcapd.202001010000", "packets.pcapng", "x.labeled", "y.nfdump"]
+    for name in [*logs, "manifest.json", "out.parquet.rejects.ndjson", "run.sh"]:
+        (tmp_path / name).touch()
+    assert names(tmp_path, [str(tmp_path)]) == logs
+
+
 def test_globs_are_sorted_and_folders_left_out(folder):
     assert names(folder, [f"{folder}/*"]) == ["_SUCCESS", "a.csv.gz", "b.csv", "e.tsv.zst", "notes.md"]
     assert names(folder, [f"{folder}/**/*.PARQUET"]) == ["deep/c.PARQUET"]

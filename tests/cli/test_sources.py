@@ -1,0 +1,143 @@
+"""Known sources on the command line: no flags to train, a clear word where a file does not fit, folders of parts."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from flows import flow_frame, write_flow_model
+
+from netsieve.engine.cli.arguments import read_options
+from netsieve.engine.cli.main import argument_parser, main
+from netsieve.engine.detectors import autoencoder_parameters
+from netsieve.engine.scoring.model_file import ModelFile
+from netsieve.engine.scoring.stream import options_for
+from netsieve.engine.sources import ReadOptions
+
+ROWS = 100
+
+
+def argus_text(rows: int, seed: int = 0) -> str:
+    generator = np.random.default_rng(seed)
+    lines = ["StartTime,Dur,Proto,SrcAddr,Sport,Dir,DstAddr,Dport,State,sTos,dTos,TotPkts,TotBytes,SrcBytes,Label"]
+    for i in range(rows):
+        packets = int(generator.integers(1, 50))
+        lines.append(
+            f"2019/04/04 16:{i // 60 % 60:02}:{i % 60:02}.5,{generator.exponential():.6f},tcp,10.0.0.{i % 9},"
+            f"{generator.integers(1024, 65536)},   ->,8.8.8.8,{generator.choice([80, 443])},FSPA_FSPA,0,0,{packets},"
+            f"{packets * 700},{packets * 300},flow=Normal"
+        )
+    return "\n".join(lines) + "\n"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with Argus flows, a model trained on them without any flags, and flows of nfdump."""
+    folder = tmp_path_factory.mktemp("sources")
+    (folder / "normal.binetflow").write_text(argus_text(ROWS))
+    (folder / "nfdump.csv").write_text("ts,te,td,sa,da,sp,dp,pr,flg,fwd,stos,ipkt,ibyt,opkt,obyt\n")
+    original = autoencoder_parameters.AutoencoderParameters.from_dict
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            autoencoder_parameters.AutoencoderParameters,
+            "from_dict",
+            lambda values: original({"max_draws": 1000, **values}),
+        )
+        assert main(["train", str(folder / "normal.binetflow"), "-o", str(folder / "argus.onnx")]) == 0
+    return folder
+
+
+def test_a_known_source_needs_no_flags_to_train(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    schema = ModelFile.read(folder / "argus.onnx").schema
+    assert schema.record_type == "argus.flow"
+    ready = {"Dur", "Proto", "Dir", "Dport", "State", "sTos", "dTos", "TotPkts", "TotBytes", "SrcBytes"}
+    assert set(schema.feature_names) == ready
+    output = str(folder / "scored.parquet")
+    assert main(["score", str(folder / "argus.onnx"), str(folder / "normal.binetflow"), "-o", output]) == 0
+    assert "100 from 1 file" in capsys.readouterr().out
+
+
+def test_another_record_type_is_refused_in_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code = main(["score", str(folder / "argus.onnx"), str(folder / "nfdump.csv"), "-o", str(folder / "x.parquet")])
+    assert code == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "holds records of type nfdump.flow, but the model is for argus.flow: the file lacks 10 columns" in line
+    assert "'TotBytes'" in line
+    assert not (folder / "x.parquet").exists()
+
+
+def test_records_of_two_types_do_not_train_together(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    inputs = [str(folder / "normal.binetflow"), str(folder / "nfdump.csv")]
+    assert main(["train", *inputs, "-o", str(folder / "x.onnx")]) == 1
+    assert "holds nfdump.flow, but" in capsys.readouterr().err
+
+
+def test_how_inputs_are_read_reaches_the_options() -> None:
+    arguments = ["--input-format", "argus", "--event-type", "dns", "--home-network", "10.1.2.3/8", "fd00::/8"]
+    for command in (["train"], ["score", "m"], ["evaluate", "m", "--label", "l", "--normal", "0"]):
+        parsed = argument_parser().parse_args(
+            [*command, "data", *([] if "evaluate" in command else ["-o", "o"]), *arguments]
+        )
+        assert read_options(parsed) == ReadOptions(
+            input_format="argus", event_type="dns", home_networks=("10.0.0.0/8", "fd00::/8")
+        )
+
+
+def test_a_network_that_is_none_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["score", "m", "data", "-o", "o", "--home-network", "office"]) == 2
+    assert "'office' is no network in CIDR notation" in capsys.readouterr().err
+
+
+def test_a_model_of_events_reads_its_own_type() -> None:
+    assert options_for(ReadOptions(), "suricata.dns").event_type == "dns"
+    assert options_for(ReadOptions(event_type="tls"), "suricata.dns").event_type == "tls"
+    assert options_for(ReadOptions(), "zeek.dns").event_type is None
+
+
+@pytest.fixture
+def logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    write_flow_model(tmp_path / "model.onnx")
+    for number, name in enumerate(("a/x.csv", "b/x.csv")):
+        (tmp_path / "logs" / name).parent.mkdir(parents=True)
+        flow_frame(200, seed=number).write_csv(tmp_path / "logs" / name)
+    return tmp_path
+
+
+def test_an_output_that_is_a_folder_gets_a_part_for_each_input(logs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["score", "model.onnx", "logs", "-o", "out/"]
+    assert main([*command, "--json-summary", "s.json"]) == 0
+    assert "400 from 2 files" in capsys.readouterr().out
+    summary = json.loads(Path("s.json").read_text())
+    assert summary["rows_in"] == summary["rows_scored"] == summary["rows_written"] == 400
+    assert pl.read_parquet("out/**/*.parquet").height == 400
+    assert main(command) == 1
+    assert "add --resume" in capsys.readouterr().err
+    assert main(["score", "model.onnx", "logs", "-o", "out", "--resume"]) == 0
+    assert "400 from 2 files, 2 finished before" in capsys.readouterr().out
+
+
+def test_a_file_that_fails_is_named_and_the_exit_code_says_so(logs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("logs/other.csv").write_text("a,b\n1,2\n")
+    assert main(["score", "model.onnx", "logs", "-o", "out/"]) == 1
+    captured = capsys.readouterr()
+    assert "400 from 3 files, 1 failed" in captured.out
+    (line,) = captured.err.splitlines()
+    assert "1 of 3 files could not be scored, the first: 'logs/other.csv' lacks 4 columns" in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-o", "out/", "--top", "5"], "--top ranks all records and needs one output file"),
+        (["-o", "out/", "--rejects", "r.ndjson"], "each part has its own"),
+        (["-o", "out.parquet", "--resume"], "--resume needs a folder as output"),
+    ],
+)
+def test_options_that_do_not_go_with_folders_are_refused(
+    logs: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    assert main(["score", "model.onnx", "logs", *arguments]) == 1
+    assert message in capsys.readouterr().err
+    assert not Path("out").exists()
