@@ -18,8 +18,6 @@ constexpr char further_skipped_values[] = "(other)";
 
 JsonReason reason_of(simdjson::error_code error) {
     switch (error) {
-        case simdjson::UTF8_ERROR:
-            return JsonReason::no_utf8;
         case simdjson::DEPTH_ERROR:
             return JsonReason::nesting;
         case simdjson::NUMBER_ERROR:
@@ -134,7 +132,8 @@ bool JsonParser::read(const JsonSpan& span) {
     if (in_place) base_ = padded(text_ + start, size);
     simdjson::dom::element document;
     if (const auto error = checker_.parse(base_, size, false).get(document)) {
-        reject(span, reason_of(error));
+        const bool encoded = is_utf8({reinterpret_cast<const char*>(base_), size});
+        reject(span, encoded ? reason_of(error) : JsonReason::no_utf8);
         return false;
     }
     if (!document.is_object()) {
@@ -212,6 +211,10 @@ Cell JsonParser::set_cell(ColumnBuffers& column, const JsonValue& value) {
             column.set_integer(row, static_cast<std::int64_t>(digits));
             return Cell::value;
         }
+    }
+    if (column.kind() == ColumnKind::boolean && value.type == JsonType::literal) {
+        column.set_boolean(row, *value.start == 't');
+        return Cell::value;
     }
     // Strings are read like cells of delimited text: some programs put quotes around their numbers
     std::string_view text;

@@ -137,14 +137,16 @@ RecordScan scan_json_records(const std::uint8_t* text, std::size_t size, const J
         if (record.kind == RecordKind::incomplete) break;
         if (record.next == not_found) {
             found.overlong_open = true;
+            at = record.start;
             break;
         }
         found.blank += record.kind == RecordKind::blank && !dialect.array;
         found.records += record.kind != RecordKind::blank;
+        found.lines += !dialect.array && text[record.next - 1] == '\n';
         at = record.next;
     }
     found.end = at;
-    found.lines = static_cast<std::size_t>(std::count(text, text + at, '\n'));
+    if (dialect.array) found.lines = static_cast<std::size_t>(std::count(text, text + at, '\n'));
     return found;
 }
 

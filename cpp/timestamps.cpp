@@ -54,36 +54,65 @@ class Reader {
     std::size_t at_ = 0;
 };
 
-}  // namespace
+constexpr std::size_t seconds_end = 19;
 
-bool parse_iso_time(std::string_view text, std::int64_t& microseconds) {
+// What stands behind the seconds: places, cut at microseconds, and a zone, in minutes.
+bool unusual_rest(std::string_view text, int& fraction, int& offset) {
     Reader reader(text);
-    int year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0;
-    if (!reader.take_number(4, year) || !reader.take('-') || !reader.take_number(2, month) || !reader.take('-') ||
-        !reader.take_number(2, day))
-        return false;
-    if (!reader.take('T') && !reader.take(' ') && !reader.take('t')) return false;
-    if (!reader.take_number(2, hour) || !reader.take(':') || !reader.take_number(2, minute) || !reader.take(':') ||
-        !reader.take_number(2, second))
-        return false;
-    if (year < 1 || month < 1 || month > 12 || day < 1 || day > days_in_month(year, month)) return false;
-    if (hour > 23 || minute > 59 || second > 60) return false;  // 60: a leap second is the next minute's first
-    int fraction = 0;
+    fraction = offset = 0;
     if (reader.take('.') || reader.take(',')) {
         if (!reader.sees_digit()) return false;
         for (int unit = 100'000; reader.sees_digit(); unit /= 10) fraction += unit * reader.take_digit();
     }
-    int zone_hour = 0, zone_minute = 0, direction = 0;
+    int hour = 0, minute = 0;
     if (!reader.take('Z') && !reader.take('z') && !reader.at_end()) {
-        direction = reader.take('+') ? 1 : reader.take('-') ? -1 : 0;
-        if (!direction || !reader.take_number(2, zone_hour)) return false;
+        const int direction = reader.take('+') ? 1 : reader.take('-') ? -1 : 0;
+        if (!direction || !reader.take_number(2, hour)) return false;
         const bool colon = reader.take(':');
-        if ((colon || !reader.at_end()) && !reader.take_number(2, zone_minute)) return false;
-        if (zone_hour > 23 || zone_minute > 59) return false;
+        if ((colon || !reader.at_end()) && !reader.take_number(2, minute)) return false;
+        if (hour > 23 || minute > 59) return false;
+        offset = direction * (60 * hour + minute);
     }
-    if (!reader.at_end()) return false;
-    const std::int64_t minutes =
-        days_from_civil(year, month, day) * 1440 + hour * 60 + minute - direction * (zone_hour * 60 + zone_minute);
+    return reader.at_end();
+}
+
+}  // namespace
+
+bool parse_iso_time(std::string_view text, std::int64_t& microseconds) {
+    // "2021-06-06T14:05:06" is common to all
+    if (text.size() < seconds_end) return false;
+    bool digits = true;
+    const auto number = [&](std::size_t at, std::size_t places) {
+        int value = 0;
+        for (; places; ++at, --places) {
+            const int digit = text[at] - '0';
+            digits &= digit >= 0 && digit <= 9;
+            value = 10 * value + digit;
+        }
+        return value;
+    };
+    const int year = number(0, 4), month = number(5, 2), day = number(8, 2);
+    const int hour = number(11, 2), minute = number(14, 2), second = number(17, 2);
+    const bool marks = text[4] == '-' && text[7] == '-' && (text[10] == 'T' || text[10] == ' ' || text[10] == 't') &&
+                       text[13] == ':' && text[16] == ':';
+    if (!digits || !marks || year < 1 || month < 1 || month > 12 || day < 1 || day > days_in_month(year, month))
+        return false;
+    if (hour > 23 || minute > 59 || second > 60) return false;  // 60: a leap second is the next minute's first
+    int fraction = 0, offset = 0;
+    const std::size_t microseconds_end = seconds_end + 7;
+    std::size_t zone = seconds_end;
+    if (text.size() >= microseconds_end && text[seconds_end] == '.') {
+        fraction = number(seconds_end + 1, 6);
+        zone = microseconds_end;
+    }
+    // six places and a zone like +0000 are what Suricata writes
+    const bool numeric_zone = text.size() == zone + 5 && (text[zone] == '+' || text[zone] == '-');
+    const int zone_hour = numeric_zone ? number(zone + 1, 2) : 0, zone_minute = numeric_zone ? number(zone + 3, 2) : 0;
+    if (digits && numeric_zone && zone_hour < 24 && zone_minute < 60)
+        offset = (text[zone] == '+' ? 1 : -1) * (60 * zone_hour + zone_minute);
+    else if (!unusual_rest(text.substr(seconds_end), fraction, offset))
+        return false;
+    const std::int64_t minutes = days_from_civil(year, month, day) * 1440 + hour * 60 + minute - offset;
     microseconds = (minutes * 60 + second) * microseconds_per_second + fraction;
     return true;
 }

@@ -8,27 +8,25 @@ occur in the first 4 MiB of the file, then those of :mod:`netsieve.engine.source
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-import numpy as np
 import polars as pl
 
 from netsieve.engine.sources.blocks import MAX_RECORD_BYTES
 from netsieve.engine.sources.direction import HomeNetworks
 from netsieve.engine.sources.eve_columns import END_TIMES, event_columns
 from netsieve.engine.sources.eve_features import DIRECTION, DIRECTION_INPUTS, READY_SCHEMAS, derived_columns
-from netsieve.engine.sources.json_text import KIND_CODES, TIME, JsonRows, JsonText, frame_of
+from netsieve.engine.sources.json_text import KIND_CODES, TIME, JsonText, frame_of
 from netsieve.engine.sources.source import BLOCK_BYTES, Block, ColumnRequest, ParsedBlock, ReadOptions
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from netsieve.engine.sources.bytestream import ByteStream
 
 __all__ = ["READY_SCHEMAS", "EveSource", "open_stream"]
 
 DEFAULT_EVENT_TYPE: Final = "flow"
 TIMESTAMP: Final = "timestamp"
+END_TIME: Final = "end time"
 
 
 class EveSource:
@@ -68,14 +66,15 @@ class EveSource:
         self._text = JsonText(
             stream, selector=("event_type", event_type), block_bytes=block_bytes, max_record=max_record
         )
-        self._end_times = tuple(dict.fromkeys([END_TIMES.get(event_type, TIMESTAMP), TIMESTAMP]))
+        end_times = dict.fromkeys([END_TIMES.get(event_type, TIMESTAMP), TIMESTAMP])
+        self._end_time = pl.coalesce(*end_times).dt.timestamp("us").cast(pl.Float64).fill_null(float("nan"))
         derived = derived_columns(event_type)
         codes = self._codes(request, event_type, exclude={*derived, DIRECTION})
         self.columns = (*codes, *derived, DIRECTION)
         self._derived = {name: column for name, column in derived.items() if request.wants(name)}
         self._directed = request.wants(DIRECTION)
-        self._wanted = [name for name in self.columns if request.wants(name)]
-        needed = {*self._wanted, *self._end_times, *(DIRECTION_INPUTS if self._directed else ())}
+        self._requested = frozenset(name for name in codes if request.wants(name))
+        needed = {*self._requested, *end_times, *(DIRECTION_INPUTS if self._directed else ())}
         needed.update(name for column in self._derived.values() for name in column.inputs)
         self._kinds = {path: code for path, code in codes.items() if path in needed}
         self._inferred = frozenset(self._kinds) - frozenset(event_columns(event_type)) - frozenset(request.kinds)
@@ -101,16 +100,24 @@ class EveSource:
     def parse(self, block: Block) -> ParsedBlock:
         """Return a block's events of the wanted type as a frame; those rejected with what is wrong with them."""
         rows = self._text.parse(block, self._kinds, self._inferred)
-        frame = frame_of(rows.columns)
-        end_time = self._end_time(frame)
+        read = frame_of(rows.columns)
+        computed = read.select(
+            *(column.expression.alias(name) for name, column in self._derived.items()), self._end_time.alias(END_TIME)
+        )
+        frame = pl.DataFrame([column for column in read if column.name in self._requested])
+        derived = [computed.get_column(name) for name in self._derived]
+        if self._directed:
+            ends = (rows.columns[name] for name in DIRECTION_INPUTS)
+            derived.append(self._home.directions(*ends).alias(DIRECTION))
+        frame.hstack(derived, in_place=True)
         return ParsedBlock(
-            frame=self._with_derived(frame, rows).select(self._wanted),
+            frame=frame,
             record=rows.record,
             rejects=rows.rejects,
             skipped={**block.skipped, **{f"event type {kind}": count for kind, count in rows.skipped.items()}},
             source_file=block.source_file,
             bytes_read=block.bytes_read,
-            end_time=end_time,
+            end_time=computed.get_column(END_TIME).to_numpy() / 1e6,
         )
 
     def _codes(self, request: ColumnRequest, event_type: str, *, exclude: set[str]) -> dict[str, int]:
@@ -123,18 +130,6 @@ class EveSource:
                 unasked = found if request.infer else KIND_CODES["string"]
                 codes[path] = KIND_CODES[request.kinds[path]] if path in request.kinds else unasked
         return codes
-
-    def _with_derived(self, frame: pl.DataFrame, rows: JsonRows) -> pl.DataFrame:
-        computed: list[Any] = [column.expression.alias(name) for name, column in self._derived.items()]
-        if self._directed:
-            ends = (rows.columns[name] for name in DIRECTION_INPUTS)
-            computed.append(self._home.directions(*ends).alias(DIRECTION))
-        return frame.with_columns(computed)
-
-    def _end_time(self, frame: pl.DataFrame) -> NDArray[np.float64]:
-        microseconds = pl.coalesce(*self._end_times).dt.timestamp("us")
-        seconds = frame.select((microseconds / 1e6).fill_null(float("nan"))).to_series()
-        return seconds.to_numpy()
 
 
 def open_stream(stream: ByteStream, request: ColumnRequest, options: ReadOptions, block_bytes: int) -> EveSource:

@@ -38,8 +38,8 @@ FLOW_SECTION: Final[dict[str, Kind]] = {
 }
 
 SECTIONS: Final[dict[str, dict[str, Kind]]] = {
-    "flow": FLOW_SECTION
-    | {
+    "flow": {
+        **FLOW_SECTION,
         "flow.end": "time",
         "flow.age": "integer",
         "flow.state": "string",
@@ -69,6 +69,7 @@ SECTIONS: Final[dict[str, dict[str, Kind]]] = {
         "tcp.tcp_flags": "string",
     },
     "alert": {
+        **FLOW_SECTION,
         "alert.action": "string",
         "alert.gid": "integer",
         "alert.signature_id": "integer",
@@ -77,8 +78,7 @@ SECTIONS: Final[dict[str, dict[str, Kind]]] = {
         "alert.category": "string",
         "alert.severity": "integer",
         "tx_id": "integer",
-    }
-    | FLOW_SECTION,
+    },
     "dns": {
         "dns.type": "string",
         "dns.id": "integer",

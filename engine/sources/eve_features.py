@@ -23,7 +23,8 @@ def _hour_of_day(time: str) -> Derived:
 
 
 def _duration(start: str, end: str) -> Derived:
-    return Derived((start, end), (pl.col(end) - pl.col(start)).dt.total_microseconds() / 1e6)
+    # not divided: Polars rounds quotients by a constant differently in frames of one row
+    return Derived((start, end), (pl.col(end) - pl.col(start)).dt.total_microseconds() * 1e-6)
 
 
 def _share(part: str, rest: str) -> Derived:
@@ -49,7 +50,7 @@ def _labels(name: str) -> Derived:
 
 
 def _days(start: str, end: str) -> Derived:
-    return Derived((start, end), (pl.col(end) - pl.col(start)).dt.total_seconds() / 86400)
+    return Derived((start, end), (pl.col(end) - pl.col(start)).dt.total_days())
 
 
 _OTHER: Final = {"hour_of_day": _hour_of_day("timestamp")}

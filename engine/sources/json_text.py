@@ -225,4 +225,4 @@ class JsonText:
 
 def frame_of(columns: Mapping[str, _native.Column]) -> pl.DataFrame:
     """Return native columns as a frame."""
-    return pl.DataFrame({name: pl.Series(column) for name, column in columns.items()})
+    return pl.DataFrame([pl.Series(column).alias(name) for name, column in columns.items()])

@@ -1,14 +1,15 @@
 """JSON lines of any kind (NDJSON), and JSON arrays of objects: the columns are those of the file's first records.
 
-Objects within a record are taken apart down to 8 levels: ``{"a": {"b": 1}}`` has the column ``a.b``. A column's kind is
-the one that is declared (``ColumnRequest.kinds``), else the narrowest that fits its values in the first 4 MiB: integer,
-float, boolean, and text where they differ, for arrays, and where all are null. Columns that are declared are there in
-every file, missing where a file lacks them; a member that first occurs later and is not declared is not read.
+Objects within a record are taken apart down to 8 levels: ``{"a": {"b": 1}}`` has the column ``a.b``. The columns are
+those that are named (``ReadOptions.names``), whether a file has them or not, else all that occur in its first 4 MiB; a
+member that first occurs later is not read. A column's kind is the one that is asked for (``ColumnRequest.kinds``), else
+the narrowest that fits its values in the first 4 MiB: integer, float, boolean, and text where they differ, for arrays,
+and where all are null.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from netsieve.engine.sources.blocks import MAX_RECORD_BYTES
@@ -28,6 +29,8 @@ class NdjsonSource:
         The text, at its beginning.
     request
         Columns wanted and their kinds.
+    names
+        The columns of the file; None for those that its first records have.
     block_bytes, max_record
         See :class:`netsieve.engine.sources.blocks.BlockCutter`.
 
@@ -44,15 +47,17 @@ class NdjsonSource:
         stream: ByteStream,
         request: ColumnRequest,
         *,
+        names: Sequence[str] | None = None,
         block_bytes: int = BLOCK_BYTES,
         max_record: int = MAX_RECORD_BYTES,
     ) -> None:
         self._text = JsonText(stream, block_bytes=block_bytes, max_record=max_record)
-        kinds = {path: code if request.infer else KIND_CODES["string"] for path, code in self._text.discovered.items()}
-        declared = {path: KIND_CODES[kind] for path, kind in request.kinds.items()}
-        self.columns = tuple(kinds | declared)
-        self._kinds = {path: code for path, code in (kinds | declared).items() if request.wants(path)}
-        self._inferred = frozenset(self._kinds) - frozenset(declared)
+        self.columns = tuple(self._text.discovered if names is None else dict.fromkeys(names))
+        found = self._text.discovered if request.infer else {}
+        asked = {path: KIND_CODES[kind] for path, kind in request.kinds.items()}
+        codes = dict.fromkeys(self.columns, KIND_CODES["string"]) | found | asked
+        self._kinds = {path: codes[path] for path in self.columns if request.wants(path)}
+        self._inferred = frozenset(self._kinds) - frozenset(asked)
 
     @property
     def name(self) -> str:
@@ -85,7 +90,7 @@ class NdjsonSource:
         )
 
 
-def open_stream(stream: ByteStream, request: ColumnRequest, _options: ReadOptions, block_bytes: int) -> NdjsonSource:
+def open_stream(stream: ByteStream, request: ColumnRequest, options: ReadOptions, block_bytes: int) -> NdjsonSource:
     """Return the stream as a source.
 
     Raises
@@ -93,4 +98,4 @@ def open_stream(stream: ByteStream, request: ColumnRequest, _options: ReadOption
     SourceError
         It is empty, or is no text.
     """
-    return NdjsonSource(stream, request, block_bytes=block_bytes)
+    return NdjsonSource(stream, request, names=options.names, block_bytes=block_bytes)

@@ -53,7 +53,7 @@ class ReadOptions:
     input_format
         Name of a format (:data:`netsieve.engine.sources.formats.FORMATS`); None tells it by content, then by name.
     names
-        Column names of delimited text without a header line.
+        Column names of delimited text without a header line, and of JSON lines that are not to be searched for them.
     delimiter
         Delimiter of text; None looks for it.
     event_type
