@@ -1,6 +1,7 @@
 import gzip
 import io
 import math
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime
 
@@ -337,6 +338,53 @@ def test_what_is_no_zeek_log_says_so(write):
         open_source(write(""), options=ReadOptions(input_format="zeek"))
     with closing(open_source(write("a,b\n1,2\n", "conn.log"))) as source:
         assert source.record_type == "record"
+
+
+def test_a_zeek_log_is_not_read_as_csv(write):
+    with pytest.raises(SourceError, match="is a Zeek log; expected"):
+        open_source(write(log("1 1 a")), options=ReadOptions(input_format="csv"))
+
+
+@given(st.binary(max_size=300), st.integers(1, 400))
+@settings(max_examples=100, deadline=None)
+def test_binary_garbage_is_accounted_for(tmp_path_factory, garbage, block_bytes):
+    path = tmp_path_factory.getbasetemp() / "garbage.log"
+    path.write_bytes(log("1 1 a").encode() + garbage)
+    records = 0
+    with closing(open_source(str(path), block_bytes=block_bytes)) as source:
+        for block in source.blocks():
+            parsed = source.parse(block)
+            assert block.records + sum(block.skipped.values()) == (
+                parsed.frame.height + len(parsed.rejects) + sum(parsed.skipped.values())
+            )
+            records += block.records
+    lines = garbage.split(b"\n")
+    assert records == 1 + sum(
+        bool(line.removesuffix(b"\r").removeprefix(b"\xef\xbb\xbf"))
+        and not line.startswith(b"#")
+        and not line.startswith(b"\xef\xbb\xbf#")
+        for line in lines
+    )
+
+
+def test_a_record_of_many_megabytes_is_read_whole(write):
+    block_bytes = 1 << 20
+    path = write(log("1 1 a", "2 2 " + "y" * 11_000_000, "3 3 c"))
+    blocks = read(path, block_bytes=block_bytes)
+    assert [len(text) for block in blocks for text in block.frame["s"]] == [1, 11_000_000, 1]
+
+
+def test_blocks_are_parsed_by_any_thread(write):
+    path = write(
+        log(*(f"{n} {n} x{n}\\x41" for n in range(3000))) + log("1 1 a", fields="ts s n", types="time string count")
+    )
+    with closing(open_source(path, block_bytes=4000)) as source:
+        cut = list(source.blocks())
+        with ThreadPoolExecutor(4) as pool:
+            parsed = list(pool.map(source.parse, cut))
+        frames = [source.parse(block).frame for block in cut]
+    assert len(cut) > 10
+    assert_frame_equal(pl.concat(block.frame for block in parsed), pl.concat(frames))
 
 
 FLOW_FIELDS = (
