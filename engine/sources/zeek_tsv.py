@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     from netsieve.engine.sources.bytestream import ByteStream
 
+USUAL_LINE: Final = 4096
+"""Header lines are looked for the line end in so many bytes first."""
 SHOWN_CELL: Final = 80
 """A wrong cell is shown in a reason up to so many characters."""
 
@@ -218,8 +220,7 @@ class ZeekTsvSource:
             at += found.end
             if not found.changed:
                 return _Counts(records, blank, headers, lines, at, found.overlong_open)
-            line = text[at : at + self._max_record].tobytes().split(b"\n", 1)[0]
-            self._header = header_after(self._header, line.removeprefix(b"\xef\xbb\xbf").removesuffix(b"\r"))
+            self._header = header_after(self._header, _first_line(text[at:]))
 
     def _parse_section(self, section: Section, text: NDArray[np.uint8], place: _Place, parsed: _Parsed) -> None:
         header = section.header
@@ -295,3 +296,13 @@ class ZeekTsvSource:
                 record += 1
             line += 1
             offset += len(raw) + 1
+
+
+def _first_line(text: NDArray[np.uint8]) -> bytes:
+    """Return the first line of a text, which may be long, without a byte order mark and the line end."""
+    line = b""
+    for size in (USUAL_LINE, len(text)):
+        line, newline, _ = text[:size].tobytes().partition(b"\n")
+        if newline:
+            break
+    return line.removeprefix(b"\xef\xbb\xbf").removesuffix(b"\r")
