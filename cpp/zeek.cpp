@@ -107,6 +107,7 @@ class Parser {
         }
         if (!layout_.unset.empty()) first_of_unset_ = static_cast<std::uint8_t>(layout_.unset[0]);
         if (!layout_.empty.empty()) first_of_empty_ = static_cast<std::uint8_t>(layout_.empty[0]);
+        for (std::size_t i = 0; i < kinds_.size(); ++i) plain_.push_back({columns_[i].get(), kinds_[i]});
         first_spaced_ = kinds_.size() - std::min(layout_.spaced, kinds_.size());
     }
 
@@ -182,12 +183,12 @@ class Parser {
 
     // Writes a cell and returns where its field ends, or not_found where that needs more thought.
     std::size_t plain_field(std::size_t field, const std::size_t at) {
-        const FieldKind kind = kinds_[field];
+        const auto [written, kind] = plain_[field];
         if (kind == FieldKind::skipped) {
             const std::size_t end = find_field_end(text_, at, size_, layout_.separator);
             return end == size_ ? not_found : end;
         }
-        ColumnBuffers& column = *columns_[field];
+        ColumnBuffers& column = *written;
         if (kind == FieldKind::time) {
             const std::size_t end = plain_time(column, at);
             if (end != not_found) return end;
@@ -437,6 +438,11 @@ class Parser {
     std::uint8_t first_of_empty_ = 0;
     std::vector<FieldKind> kinds_;
     std::vector<std::shared_ptr<ColumnBuffers>> columns_;
+    struct PlainField {
+        ColumnBuffers* column;
+        FieldKind kind;
+    };
+    std::vector<PlainField> plain_;  // both of the above
     std::vector<Field> fields_;
     std::string value_;  // of a text cell that is not written as it stands
     EscapedText escaped_;
