@@ -336,6 +336,8 @@ def test_what_is_no_zeek_log_says_so(write):
         open_source(write("#separator \\x09\n#path\tconn\n"))
     with pytest.raises(SourceError, match="is empty"):
         open_source(write(""), options=ReadOptions(input_format="zeek"))
+    with pytest.raises(SourceError, match="is in UTF-16; convert it to UTF-8"):
+        open_source(write(log("1 1 a").encode("utf-16"), "conn.log"))
     with closing(open_source(write("a,b\n1,2\n", "conn.log"))) as source:
         assert source.record_type == "record"
 
