@@ -79,7 +79,17 @@ JsonParser::JsonParser(const JsonDialect& dialect, const std::vector<std::string
 ParsedJson JsonParser::parse(const std::uint8_t* text, std::size_t size) {
     text_ = text;
     size_ = size;
+    if (!dialect_.array && size > json_padding) {
+        plain_end_ = size - json_padding;
+        while (plain_end_ && text[plain_end_ - 1] != '\n') --plain_end_;
+    }
     for (std::size_t at = 0; at < size;) {
+        if (const std::size_t next = at < plain_end_ ? plain_line(at) : not_found; next != not_found) {
+            at = next;
+            ++result_.records;
+            ++line_;
+            continue;
+        }
         const JsonSpan span = walk_json_record(text, at, size, dialect_, true);
         if (dialect_.array) line_ += std::count(text + at, text + span.start, '\n');
         if (span.kind == RecordKind::blank) {
@@ -98,8 +108,25 @@ ParsedJson JsonParser::parse(const std::uint8_t* text, std::size_t size) {
     return std::move(result_);
 }
 
+// The common case: a line of plain JSON, whose end is found on the way. Returns where the next one begins, or not_found
+// where the line needs more thought.
+std::size_t JsonParser::plain_line(std::size_t start) {
+    base_ = text_ + start;
+    const std::uint8_t* const end = walker_.read_plain_line(base_, text_ + plain_end_);
+    if (!end) return not_found;
+    const JsonSpan span{start, static_cast<std::size_t>(end - text_),
+                        static_cast<std::size_t>(end - text_) + (*end == '\r' ? 2 : 1), RecordKind::record};
+    if (span.end - start > dialect_.max_record) return not_found;
+    take_values(span);
+    return span.next;
+}
+
 void JsonParser::take_record(const JsonSpan& span) {
-    if (!read(span) || !is_selected(span)) return;
+    if (read(span)) take_values(span);
+}
+
+void JsonParser::take_values(const JsonSpan& span) {
+    if (!is_selected(span)) return;
     const std::size_t row = result_.rows;
     if (row >= expected_) throw std::logic_error("the text holds more records than were counted");
     const JsonValue* const values = walker_.values().data();
@@ -126,10 +153,8 @@ bool JsonParser::read(const JsonSpan& span) {
     std::size_t start = span.start;
     if (span.end - start >= 3 && std::memcmp(text_ + start, byte_order_mark.data(), 3) == 0) start += 3;
     const std::size_t size = span.end - start;
-    const bool in_place = !dialect_.array && size_ - span.end >= json_padding;
-    base_ = in_place ? text_ + start : padded(text_ + start, size);
+    base_ = padded(text_ + start, size);
     if (walker_.read_plain(base_, base_ + size)) return true;
-    if (in_place) base_ = padded(text_ + start, size);
     simdjson::dom::element document;
     if (const auto error = checker_.parse(base_, size, false).get(document)) {
         const bool encoded = is_utf8({reinterpret_cast<const char*>(base_), size});

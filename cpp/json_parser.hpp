@@ -68,7 +68,9 @@ class JsonParser {
     ParsedJson parse(const std::uint8_t* text, std::size_t size);
 
   private:
+    std::size_t plain_line(std::size_t start);
     void take_record(const JsonSpan& span);
+    void take_values(const JsonSpan& span);
     bool read(const JsonSpan& span);
     bool is_selected(const JsonSpan& span);
     const std::uint8_t* padded(const std::uint8_t* start, std::size_t size);
@@ -89,6 +91,7 @@ class JsonParser {
 
     const std::uint8_t* text_ = nullptr;
     std::size_t size_ = 0;
+    std::size_t plain_end_ = 0;           // lines that begin before this end before the text's last json_padding bytes
     const std::uint8_t* base_ = nullptr;  // where the record's first byte lies: in the text, or in a padded copy
     std::int64_t line_ = 0;
     std::vector<std::uint8_t> copy_;

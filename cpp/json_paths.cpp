@@ -4,12 +4,6 @@
 
 namespace netsieve {
 
-namespace {
-// Keys of no column that an object remembers, and how long they may be: their number and size are the file's choice.
-constexpr std::size_t most_learned = 256;
-constexpr std::size_t longest_learned = 64;
-}  // namespace
-
 std::size_t JsonNode::hash(std::string_view name) {
     std::uint64_t first = 0, last = 0;
     std::memcpy(&first, name.data(), std::min<std::size_t>(name.size(), 8));
@@ -31,6 +25,7 @@ void JsonNode::rebuild_slots() {
 
 void JsonNode::add(std::string_view name, std::uint32_t node) {
     if (find(name)) return;
+    longest_ = std::max(longest_, name.size());
     keys_.emplace_back(name, node);
     // a column list is most often in the order of the file
     if (keys_.size() > 1) keys_[keys_.size() - 2].next = static_cast<std::uint32_t>(keys_.size() - 1);
@@ -48,7 +43,7 @@ const JsonKey* JsonNode::find(std::string_view name) const {
 
 const JsonKey* JsonNode::search(const std::uint8_t* at, const std::uint8_t* end, JsonKey*& previous,
                                 std::uint32_t& guess) {
-    const void* const quote = std::memchr(at, '"', static_cast<std::size_t>(end - at));
+    const void* const quote = std::memchr(at, '"', std::min(static_cast<std::size_t>(end - at), longest_ + 1));
     if (!quote) return nullptr;
     const std::string_view name(reinterpret_cast<const char*>(at),
                                 static_cast<std::size_t>(static_cast<const std::uint8_t*>(quote) - at));

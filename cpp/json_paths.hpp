@@ -13,6 +13,10 @@ namespace netsieve {
 // Bytes behind a text that may be read, whatever they are: keys and values are looked at 16 bytes at a time.
 constexpr std::size_t json_padding = 64;
 
+// Keys of no column that an object remembers, and how long they may be: their number and size are the file's choice.
+constexpr std::size_t most_learned = 256;
+constexpr std::size_t longest_learned = 64;
+
 constexpr std::uint32_t no_node = static_cast<std::uint32_t>(-1);
 constexpr std::uint32_t no_column = static_cast<std::uint32_t>(-1);
 
@@ -86,6 +90,7 @@ class JsonNode {
     std::vector<std::uint32_t> slots_;  // open addressing; number of the key and one, 0 for none
     std::uint32_t first_ = 0;
     std::size_t learned_ = 0;
+    std::size_t longest_ = longest_learned;
 };
 
 // The column names as a tree. "flow.start" is the member "start" of the member "flow", and just as well a member that

@@ -39,11 +39,27 @@ class JsonWalker {
 
     // Reads a record of plain JSON and checks every byte of it. Anything that is not plain ASCII, deep nesting, long
     // numbers, escaped characters above all, gives false, as does JSON that is wrong. [start, end + json_padding) may
-    // be read, and a control character follows.
-    bool read_plain(const std::uint8_t* start, const std::uint8_t* end) { return read<false>(start, end); }
+    // be read, and a control character other than a blank follows, or the end of a line.
+    bool read_plain(const std::uint8_t* start, const std::uint8_t* end) {
+        const std::uint8_t* const behind = read<false>(start, end);
+        return behind && skip_blanks(behind) == end;
+    }
+
+    // The same for a record that ends with its line, somewhere before limit. Returns where its line end begins, or
+    // null.
+    const std::uint8_t* read_plain_line(const std::uint8_t* start, const std::uint8_t* limit) {
+        newline_is_blank_ = false;
+        const std::uint8_t* behind = read<false>(start, limit);
+        if (behind) behind = skip_blanks(behind);
+        newline_is_blank_ = true;
+        return behind && *behind == '\n' ? behind - (behind[-1] == '\r') : nullptr;
+    }
 
     // Reads a record that was found to be valid JSON. False: a key has an escape that stands for no character.
-    bool read_valid(const std::uint8_t* start, const std::uint8_t* end) { return read<true>(start, end); }
+    bool read_valid(const std::uint8_t* start, const std::uint8_t* end) {
+        const std::uint8_t* const behind = read<true>(start, end);
+        return behind && skip_blanks(behind) == end;
+    }
 
   private:
     static constexpr unsigned plain_depth = 64;
@@ -52,19 +68,17 @@ class JsonWalker {
     static constexpr unsigned plain_exponent = 2;  // with an exponent of so many digits behind them, are a float64
 
     template <bool valid>
-    bool read(const std::uint8_t* start, const std::uint8_t* end) {
+    const std::uint8_t* read(const std::uint8_t* start, const std::uint8_t* end) {
         ++record_;
         std::fill(values_.begin(), values_.end(), JsonValue{});
         end_ = end;
-        const std::uint8_t* at = skip_blanks(start);
-        if (at >= end || *at != '{') return false;
-        at = object<valid>(at, paths_.root());
-        return at && skip_blanks(at) == end;
+        const std::uint8_t* const at = skip_blanks(start);
+        return at < end && *at == '{' ? object<valid>(at, paths_.root()) : nullptr;
     }
 
     const std::uint8_t* skip_blanks(const std::uint8_t* at) const {
         if (*at > ' ') return at;
-        while (at < end_ && (*at == ' ' || *at == '\t' || *at == '\n' || *at == '\r')) ++at;
+        while (at < end_ && (*at == ' ' || *at == '\t' || *at == '\r' || (*at == '\n' && newline_is_blank_))) ++at;
         return at;
     }
 
@@ -291,6 +305,7 @@ class JsonWalker {
     std::string unescaped_key_;
     const std::uint8_t* end_ = nullptr;
     std::uint64_t record_ = 0;
+    bool newline_is_blank_ = true;
 };
 
 }  // namespace netsieve

@@ -156,11 +156,11 @@ bool parse_address(std::string_view text, Address& address) {
     return true;
 }
 
-bool Network::contains(const Address& other) const {
-    const unsigned whole = prefix / 8;
-    if (std::memcmp(address.data(), other.data(), whole) != 0) return false;
-    const unsigned rest = prefix % 8;
-    return rest == 0 || (address[whole] ^ other[whole]) >> (8 - rest) == 0;
+Network::Network(const Address& address, unsigned prefix) {
+    Address mask{};
+    for (unsigned bit = 0; bit < prefix; ++bit) mask[bit / 8] |= static_cast<std::uint8_t>(0x80U >> (bit % 8));
+    std::memcpy(words_, address.data(), sizeof words_);
+    std::memcpy(mask_, mask.data(), sizeof mask_);
 }
 
 void register_networks(nb::module_& module) {
@@ -169,10 +169,11 @@ void register_networks(nb::module_& module) {
         [](nb::object addresses, const std::vector<std::pair<std::string, unsigned>>& networks) {
             std::vector<Network> parsed;
             for (const auto& [text, prefix] : networks) {
-                Network network{{}, prefix + (text.find(':') == std::string::npos ? 96 : 0)};
-                if (!parse_address(text, network.address) || network.prefix > 128)
+                const unsigned bits = prefix + (text.find(':') == std::string::npos ? 96 : 0);
+                Address address;
+                if (!parse_address(text, address) || prefix > 128 || bits > 128)
                     throw std::invalid_argument("'" + text + "/" + std::to_string(prefix) + "' is no network");
-                parsed.push_back(network);
+                parsed.emplace_back(address, bits);
             }
             const nb::tuple capsules = nb::cast<nb::tuple>(addresses.attr("__arrow_c_array__")());
             const TextColumn column(in_capsule<ArrowSchema>(capsules[0], "arrow_schema"),

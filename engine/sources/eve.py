@@ -73,7 +73,7 @@ class EveSource:
         self.columns = (*codes, *derived, DIRECTION)
         self._derived = {name: column for name, column in derived.items() if request.wants(name)}
         self._directed = request.wants(DIRECTION)
-        self._requested = frozenset(name for name in codes if request.wants(name))
+        self._requested = [name for name in codes if request.wants(name)]
         needed = {*self._requested, *end_times, *(DIRECTION_INPUTS if self._directed else ())}
         needed.update(name for column in self._derived.values() for name in column.inputs)
         self._kinds = {path: code for path, code in codes.items() if path in needed}
@@ -104,7 +104,7 @@ class EveSource:
         computed = read.select(
             *(column.expression.alias(name) for name, column in self._derived.items()), self._end_time.alias(END_TIME)
         )
-        frame = pl.DataFrame([column for column in read if column.name in self._requested])
+        frame = read if len(self._requested) == read.width else read.select(self._requested)
         derived = [computed.get_column(name) for name in self._derived]
         if self._directed:
             ends = (rows.columns[name] for name in DIRECTION_INPUTS)

@@ -8,6 +8,8 @@ import pytest
 
 from netsieve.engine.cli.main import argument_parser
 from netsieve.engine.features.schema_file import schema_declaration
+from netsieve.engine.sources.eve_columns import EVENT, SECTIONS
+from netsieve.engine.sources.eve_features import DERIVED
 from netsieve.engine.thresholds.policy import parse_policy
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,3 +59,16 @@ def test_the_commands_of_the_readme_are_accepted():
     assert len(commands) >= 4
     for _, *arguments in commands:
         assert argument_parser().parse_args(arguments).command == arguments[0]
+
+
+def test_the_columns_of_the_suricata_guide_are_those_that_are_read():
+    page = (ROOT / "docs/suricata.md").read_text()
+    (common,) = re.findall(r"Those of all events:\n\n(.*?)\n\n", page, re.DOTALL)
+    assert re.findall(r"`([^`]+)`", common) == list(EVENT)
+    rows = [row.split("|")[1:4] for row in page.splitlines() if row.startswith("| `")]
+    tables = {kind.strip(" `"): re.findall(r"`([^`]+)`", columns) for kind, columns, _ in rows}
+    computed = {kind.strip(" `"): re.findall(r"`([^`]+)`", columns) for kind, _, columns in rows if columns.strip()}
+    assert {kind: tables[kind] for kind in SECTIONS} == {kind: list(columns) for kind, columns in SECTIONS.items()}
+    assert {kind: [*computed[kind], "hour_of_day"] for kind in DERIVED} == {
+        kind: list(columns) for kind, columns in DERIVED.items()
+    }
