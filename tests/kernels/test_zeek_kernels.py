@@ -33,8 +33,6 @@ def test_times_are_those_of_the_naive_twin(texts, behind):
 pieces = st.sampled_from(
     [b"\\x41", b"\\xc3", b"\\xa9", b"\xc3", b"\xa9", b"\\x00", b"\\x", b"\\", b"a", b"x5c", b"\\x5c", b"\\xF0"]
 )
-    [b"\\x41", b"\\xc3", b"\\xa9", b"\xc3", b"\xa9", b"\\x00", b"\\x", b"\\", b"a", b"x5c", b"\\x5c", b"\\xF0"]
-)
 
 
 @given(st.lists(st.lists(pieces, min_size=1, max_size=8).map(b"".join), min_size=1, max_size=6), st.booleans())
