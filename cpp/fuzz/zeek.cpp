@@ -108,7 +108,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
                             limits[how >> 5 & 3]};
     const std::vector<int>& kinds = tables[more & 3];
     const Rows whole = read_in_blocks(data, size, layout, kinds, size + 1);
-    const Rows parts = read_in_blocks(data, size, layout, kinds, std::size_t{1} << (more >> 3 & 15));
+    const std::size_t block = std::max(std::size_t{1} << (more >> 3 & 15), size / 64);
+    const Rows parts = read_in_blocks(data, size, layout, kinds, block);
     require(whole.records == parts.records && whole.rejected == parts.rejected);
     require(whole.blank == parts.blank && whole.headers == parts.headers && whole.texts == parts.texts);
     return 0;

@@ -53,9 +53,10 @@ def open_stream(stream: ByteStream, request: ColumnRequest, options: ReadOptions
 def _open_tsv(
     stream: ByteStream, head: bytes, request: ColumnRequest, options: ReadOptions, block_bytes: int
 ) -> ZeekTsvSource:
-    lines, whole = header_lines(head)
+    lines, whole = header_lines(head, final=len(head) < LOOKED_AT)
     if not whole:
-        lines, _ = header_lines(bytes(stream.peek(LONGEST_HEADER)))
+        head = bytes(stream.peek(LONGEST_HEADER))
+        lines, _ = header_lines(head, final=len(head) < LONGEST_HEADER)
     header = ZeekHeader()
     for line in lines:
         header = header_after(header, line)

@@ -57,8 +57,10 @@ class Section:
     ----------
     start, end
         Byte offsets in the block's text.
-    records, lines
-        Records in it, and newlines.
+    records
+        Records in it, at least one.
+    records_before, lines_before
+        Records and lines of the block in front of it.
     header
         What the header lines in force say.
     """
@@ -66,7 +68,8 @@ class Section:
     start: int
     end: int
     records: int
-    lines: int
+    records_before: int
+    lines_before: int
     header: ZeekHeader
 
 
@@ -185,13 +188,14 @@ class ZeekTsvSource:
         """Return a block's records as a frame; the rejected ones with what is wrong with them."""
         content: ZeekText = block.data
         parsed = _Parsed([], [], list(block.rejects), Counter(block.skipped))
-        record, line = block.first_record, block.first_line or 1
         for section in content.sections:
-            if section.records:
-                place = _Place(block.source_file, record, line, (block.offset or 0) + section.start)
-                self._parse_section(section, content.text[section.start : section.end], place, parsed)
-            record += section.records
-            line += section.lines
+            place = _Place(
+                block.source_file,
+                block.first_record + section.records_before,
+                (block.first_line or 1) + section.lines_before,
+                (block.offset or 0) + section.start,
+            )
+            self._parse_section(section, content.text[section.start : section.end], place, parsed)
         frame = pl.concat(parsed.frames) if parsed.frames else self._plan.empty_frame()
         numbers = np.concatenate(parsed.records) if parsed.records else np.empty(0, np.int64)
         return ParsedBlock(
@@ -210,9 +214,8 @@ class ZeekTsvSource:
         records = blank = headers = lines = at = 0
         while True:
             found = _native.scan_zeek(text[at:], list(self._header.lines), self._max_record, final)
-            if found.end:
-                section = Section(at, at + found.end, found.records, found.lines, self._header)
-                self._sections.append(section)
+            if found.records:
+                self._sections.append(Section(at, at + found.end, found.records, records, lines, self._header))
             records += found.records
             blank += found.blank
             headers += found.headers

@@ -239,6 +239,15 @@ def test_records_below_a_useless_header_are_rejected(write, fields, problem):
         open_source(write(OPENING + fields + "1\t2\n"))
 
 
+def test_a_file_of_header_lines_alone_does_not_take_long(write):
+    block_bytes = 1 << 16
+    many = "#fields\ta\tb\n#fields\ta\tc\n" * 5000
+    blocks = read(write(many + "1\t2\n"), block_bytes=block_bytes)
+    assert sum(block.skipped["header"] for block in blocks) == 10_000
+    assert [row for block in blocks for row in block.frame.select("a", "c").rows()] == [("1", "2")]
+    assert [number for block in blocks for number in block.record] == [0]
+
+
 def test_an_extra_column_in_front_is_read_by_name(write):
     path = write(log("worker-1 1 10.0.0.1", fields="_node_name ts id.orig_h", types="string time addr"))
     assert only(path).frame.select("_node_name", "id.orig_h").rows() == [("worker-1", "10.0.0.1")]
@@ -283,7 +292,9 @@ def test_only_the_columns_asked_for_are_read_with_their_kinds(write):
 
 
 def test_a_header_without_records_gives_no_rows(write):
-    result = read_frame([write(log())])
+    bare = read_frame([write("#separator \\x09\n#fields\ta\tb")]).frame
+    assert (bare.height, bare.columns) == (0, ["a", "b"])
+    result = read_frame([write("# more\n" * 20_000 + log())])
     assert (result.frame.height, result.frame.columns[:3], result.rejected) == (0, ["ts", "n", "s"], 0)
 
 
