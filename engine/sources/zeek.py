@@ -6,7 +6,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 
 from netsieve.engine.errors import SourceError
-from netsieve.engine.sources.plain_text import LOOKED_AT
+from netsieve.engine.sources.plain_text import LOOKED_AT, check_encoding
 from netsieve.engine.sources.source import ColumnRequest, ReadOptions, Source
 from netsieve.engine.sources.zeek_derived import READY_SCHEMAS
 from netsieve.engine.sources.zeek_detection import is_json, text_begins
@@ -42,6 +42,7 @@ def open_stream(stream: ByteStream, request: ColumnRequest, options: ReadOptions
         It is no Zeek log, or its header does not say what the columns are.
     """
     head = bytes(stream.peek(LOOKED_AT))
+    check_encoding(head, stream.label)
     if not text_begins(head).strip():
         raise SourceError(f"{stream.label} is empty: it has no header lines and no records")
     if is_json(head):
@@ -52,9 +53,10 @@ def open_stream(stream: ByteStream, request: ColumnRequest, options: ReadOptions
 def _open_tsv(
     stream: ByteStream, head: bytes, request: ColumnRequest, options: ReadOptions, block_bytes: int
 ) -> ZeekTsvSource:
-    lines, whole = header_lines(head)
+    lines, whole = header_lines(head, final=len(head) < LOOKED_AT)
     if not whole:
-        lines, _ = header_lines(bytes(stream.peek(LONGEST_HEADER)))
+        head = bytes(stream.peek(LONGEST_HEADER))
+        lines, _ = header_lines(head, final=len(head) < LONGEST_HEADER)
     header = ZeekHeader()
     for line in lines:
         header = header_after(header, line)

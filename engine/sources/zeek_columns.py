@@ -68,7 +68,7 @@ class ColumnPlan:
         }
         self.columns = (*types, *derived)
         self._derived = {name: column for name, column in derived.items() if request.wants(name)}
-        self._home = HomeNetworks(home_networks)
+        self._home = HomeNetworks(home_networks) if home_networks or DIRECTION in self._derived else None
         needed = {name for column in self._derived.values() for name in column.inputs} | set(TIMES)
         self._ends: dict[str, str | None] = {}
         if DIRECTION in self._derived:
@@ -93,17 +93,19 @@ class ColumnPlan:
 
     def finished(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Return the columns wanted of a frame of the fields read, with the derived ones."""
-        computed: list[pl.Expr | pl.Series] = [
+        expressions = [
             column.expression.alias(name) for name, column in self._derived.items() if column.expression is not None
         ]
-        if self._ends:
-            computed.append(self._directions(frame))
-        return frame.with_columns(computed).select(self._wanted)
+        if expressions:
+            frame = frame.hstack(frame.select(expressions))
+        if self._home is not None and self._ends:
+            frame = frame.hstack([self._directions(frame, self._home)])
+        return frame[self._wanted]
 
-    def _directions(self, frame: pl.DataFrame) -> pl.Series:
+    def _directions(self, frame: pl.DataFrame, home: HomeNetworks) -> pl.Series:
         inside = []
         for end, local in self._ends.items():
-            by_network = self._home.inside(frame[end])
+            by_network = home.inside(frame[end])
             inside.append(by_network if local is None else frame[local].fill_null(by_network))
         return directions(*inside).alias(DIRECTION)
 

@@ -20,6 +20,9 @@ DIRECTIVES: Final = (
 _OPENING: Final = (*DIRECTIVES, b"#open", b"#close")
 _HEADLESS: Final = re.compile(rb"(?:[^\t\n]+\t)?\d{1,10}\.\d{6}\t[CF][0-9A-Za-z]{8,22}\t")
 """A record of a log whose header is cut off: an optional node name, a time, a connection's or file's identifier."""
+_OBJECT: Final = re.compile(rb"\s*(?:\[\s*)?\{")
+LONGEST_RECORD: Final = 4096
+"""The first object of an array is looked at as far as that."""
 _TIME_KEY: Final = re.compile(rb'"ts"\s*:')
 _KEY: Final = re.compile(rb'"(?:uid|id\.orig_h|_path|fuid|uids|conn_uids)"\s*:')
 _EVENT_TYPE: Final = re.compile(rb'"event_type"\s*:')
@@ -32,8 +35,8 @@ def text_begins(head: bytes) -> bytes:
 
 
 def is_json(head: bytes) -> bool:
-    """Whether a file that begins with ``head`` holds JSON objects."""
-    return text_begins(head).lstrip().startswith(b"{")
+    """Whether a file that begins with ``head`` holds JSON objects, one a line or in an array."""
+    return _OBJECT.match(text_begins(head)) is not None
 
 
 def is_zeek(head: bytes, name: str) -> bool:
@@ -42,7 +45,8 @@ def is_zeek(head: bytes, name: str) -> bool:
     if text.startswith(_OPENING) or _HEADLESS.match(text):
         return True
     if is_json(head):
-        first = text.lstrip().split(b"\n", 1)[0]
+        first = text.lstrip()
+        first = first[:LONGEST_RECORD] if first.startswith(b"[") else first.split(b"\n", 1)[0]
         if _EVENT_TYPE.search(first) or not _TIME_KEY.search(first):
             return False
         return _KEY.search(first) is not None or is_log_name(name)

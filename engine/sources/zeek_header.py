@@ -63,21 +63,20 @@ class ZeekHeader:
         return self.types[number] if len(self.types) == len(self.fields) else None
 
 
-def header_lines(text: bytes) -> tuple[list[bytes], bool]:
-    """Return the header lines that a text begins with, and whether a record or the text's end follows them.
+def header_lines(text: bytes, *, final: bool) -> tuple[list[bytes], bool]:
+    """Return the header lines that a text begins with, and whether all of them are in it.
 
-    Otherwise the text is cut off within the header.
+    final: the text is not cut off, so that its last line is whole.
     """
     lines: list[bytes] = []
-    rest = text
-    while rest:
-        line, newline, rest = rest.partition(b"\n")
-        line = line.removeprefix(b"\xef\xbb\xbf").removesuffix(b"\r")
+    *whole, last = text.split(b"\n")
+    for raw in (*whole, last):
+        line = raw.removeprefix(b"\xef\xbb\xbf").removesuffix(b"\r")
         if line and not line.startswith(b"#"):
             return lines, True
-        if line and newline:
+        if line:
             lines.append(line)
-    return lines, False
+    return (lines[:-1] if last and not final else lines), final
 
 
 def header_after(header: ZeekHeader, line: bytes) -> ZeekHeader:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     from netsieve.engine.sources.bytestream import ByteStream
 
+USUAL_LINE: Final = 4096
+"""Header lines are looked for the line end in so many bytes first."""
 SHOWN_CELL: Final = 80
 """A wrong cell is shown in a reason up to so many characters."""
 
@@ -55,8 +57,10 @@ class Section:
     ----------
     start, end
         Byte offsets in the block's text.
-    records, lines
-        Records in it, and newlines.
+    records
+        Records in it, at least one.
+    records_before, lines_before
+        Records and lines of the block in front of it.
     header
         What the header lines in force say.
     """
@@ -64,7 +68,8 @@ class Section:
     start: int
     end: int
     records: int
-    lines: int
+    records_before: int
+    lines_before: int
     header: ZeekHeader
 
 
@@ -183,13 +188,14 @@ class ZeekTsvSource:
         """Return a block's records as a frame; the rejected ones with what is wrong with them."""
         content: ZeekText = block.data
         parsed = _Parsed([], [], list(block.rejects), Counter(block.skipped))
-        record, line = block.first_record, block.first_line or 1
         for section in content.sections:
-            if section.records:
-                place = _Place(block.source_file, record, line, (block.offset or 0) + section.start)
-                self._parse_section(section, content.text[section.start : section.end], place, parsed)
-            record += section.records
-            line += section.lines
+            place = _Place(
+                block.source_file,
+                block.first_record + section.records_before,
+                (block.first_line or 1) + section.lines_before,
+                (block.offset or 0) + section.start,
+            )
+            self._parse_section(section, content.text[section.start : section.end], place, parsed)
         frame = pl.concat(parsed.frames) if parsed.frames else self._plan.empty_frame()
         numbers = np.concatenate(parsed.records) if parsed.records else np.empty(0, np.int64)
         return ParsedBlock(
@@ -208,9 +214,8 @@ class ZeekTsvSource:
         records = blank = headers = lines = at = 0
         while True:
             found = _native.scan_zeek(text[at:], list(self._header.lines), self._max_record, final)
-            if found.end:
-                section = Section(at, at + found.end, found.records, found.lines, self._header)
-                self._sections.append(section)
+            if found.records:
+                self._sections.append(Section(at, at + found.end, found.records, records, lines, self._header))
             records += found.records
             blank += found.blank
             headers += found.headers
@@ -218,8 +223,7 @@ class ZeekTsvSource:
             at += found.end
             if not found.changed:
                 return _Counts(records, blank, headers, lines, at, found.overlong_open)
-            line = text[at : at + self._max_record].tobytes().split(b"\n", 1)[0]
-            self._header = header_after(self._header, line.removeprefix(b"\xef\xbb\xbf").removesuffix(b"\r"))
+            self._header = header_after(self._header, _first_line(text[at:]))
 
     def _parse_section(self, section: Section, text: NDArray[np.uint8], place: _Place, parsed: _Parsed) -> None:
         header = section.header
@@ -295,3 +299,13 @@ class ZeekTsvSource:
                 record += 1
             line += 1
             offset += len(raw) + 1
+
+
+def _first_line(text: NDArray[np.uint8]) -> bytes:
+    """Return the first line of a text, which may be long, without a byte order mark and the line end."""
+    line = b""
+    for size in (USUAL_LINE, len(text)):
+        line, newline, _ = text[:size].tobytes().partition(b"\n")
+        if newline:
+            break
+    return line.removeprefix(b"\xef\xbb\xbf").removesuffix(b"\r")

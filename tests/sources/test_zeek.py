@@ -1,6 +1,7 @@
 import gzip
 import io
 import math
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime
 
@@ -238,6 +239,15 @@ def test_records_below_a_useless_header_are_rejected(write, fields, problem):
         open_source(write(OPENING + fields + "1\t2\n"))
 
 
+def test_a_file_of_header_lines_alone_does_not_take_long(write):
+    block_bytes = 1 << 16
+    many = "#fields\ta\tb\n#fields\ta\tc\n" * 5000
+    blocks = read(write(many + "1\t2\n"), block_bytes=block_bytes)
+    assert sum(block.skipped["header"] for block in blocks) == 10_000
+    assert [row for block in blocks for row in block.frame.select("a", "c").rows()] == [("1", "2")]
+    assert [number for block in blocks for number in block.record] == [0]
+
+
 def test_an_extra_column_in_front_is_read_by_name(write):
     path = write(log("worker-1 1 10.0.0.1", fields="_node_name ts id.orig_h", types="string time addr"))
     assert only(path).frame.select("_node_name", "id.orig_h").rows() == [("worker-1", "10.0.0.1")]
@@ -282,7 +292,9 @@ def test_only_the_columns_asked_for_are_read_with_their_kinds(write):
 
 
 def test_a_header_without_records_gives_no_rows(write):
-    result = read_frame([write(log())])
+    bare = read_frame([write("#separator \\x09\n#fields\ta\tb")]).frame
+    assert (bare.height, bare.columns) == (0, ["a", "b"])
+    result = read_frame([write("# more\n" * 20_000 + log())])
     assert (result.frame.height, result.frame.columns[:3], result.rejected) == (0, ["ts", "n", "s"], 0)
 
 
@@ -335,8 +347,57 @@ def test_what_is_no_zeek_log_says_so(write):
         open_source(write("#separator \\x09\n#path\tconn\n"))
     with pytest.raises(SourceError, match="is empty"):
         open_source(write(""), options=ReadOptions(input_format="zeek"))
+    with pytest.raises(SourceError, match="is in UTF-16; convert it to UTF-8"):
+        open_source(write(log("1 1 a").encode("utf-16"), "conn.log"))
     with closing(open_source(write("a,b\n1,2\n", "conn.log"))) as source:
         assert source.record_type == "record"
+
+
+def test_a_zeek_log_is_not_read_as_csv(write):
+    with pytest.raises(SourceError, match="is a Zeek log; expected"):
+        open_source(write(log("1 1 a")), options=ReadOptions(input_format="csv"))
+
+
+@given(st.binary(max_size=300), st.integers(1, 400))
+@settings(max_examples=100, deadline=None)
+def test_binary_garbage_is_accounted_for(tmp_path_factory, garbage, block_bytes):
+    path = tmp_path_factory.getbasetemp() / "garbage.log"
+    path.write_bytes(log("1 1 a").encode() + garbage)
+    records = 0
+    with closing(open_source(str(path), block_bytes=block_bytes)) as source:
+        for block in source.blocks():
+            parsed = source.parse(block)
+            assert block.records + sum(block.skipped.values()) == (
+                parsed.frame.height + len(parsed.rejects) + sum(parsed.skipped.values())
+            )
+            records += block.records
+    lines = garbage.split(b"\n")
+    assert records == 1 + sum(
+        bool(line.removesuffix(b"\r").removeprefix(b"\xef\xbb\xbf"))
+        and not line.startswith(b"#")
+        and not line.startswith(b"\xef\xbb\xbf#")
+        for line in lines
+    )
+
+
+def test_a_record_of_many_megabytes_is_read_whole(write):
+    block_bytes = 1 << 20
+    path = write(log("1 1 a", "2 2 " + "y" * 11_000_000, "3 3 c"))
+    blocks = read(path, block_bytes=block_bytes)
+    assert [len(text) for block in blocks for text in block.frame["s"]] == [1, 11_000_000, 1]
+
+
+def test_blocks_are_parsed_by_any_thread(write):
+    path = write(
+        log(*(f"{n} {n} x{n}\\x41" for n in range(3000))) + log("1 1 a", fields="ts s n", types="time string count")
+    )
+    with closing(open_source(path, block_bytes=4000)) as source:
+        cut = list(source.blocks())
+        with ThreadPoolExecutor(4) as pool:
+            parsed = list(pool.map(source.parse, cut))
+        frames = [source.parse(block).frame for block in cut]
+    assert len(cut) > 10
+    assert_frame_equal(pl.concat(block.frame for block in parsed), pl.concat(frames))
 
 
 FLOW_FIELDS = (
@@ -508,10 +569,10 @@ def _list_text(value):
 @settings(max_examples=100, deadline=None)
 def test_what_zeek_writes_is_read_back(tmp_path_factory, rows):
     path = tmp_path_factory.getbasetemp() / "written.log"
-    path.write_text(
-        header("s v", "string vector[string]")
-        + "".join(f"{tsv_cell(a, '')}\t{tsv_cell([b, a], '')}\n" for a, b in rows)
-    )
+    lines = [f"{tsv_cell(a, '')}\t{tsv_cell([b, a], '')}\n" for a, b in rows]
+    # a record that begins like a header line has its first character escaped
+    lines = [f"\\x23{line[1:]}" if line.startswith("#") else line for line in lines]
+    path.write_text(header("s v", "string vector[string]") + "".join(lines))
     frame = only(str(path), block_bytes=16 << 10).frame
     for (a, b), (text, both) in zip(rows, frame.rows(), strict=True):
         for value, shown in ((a, text), (b + b"," + a, both)):

@@ -137,6 +137,12 @@ def test_bad_lines_cost_one_record_each(write):
     assert block.skipped == {"blank": 1}
 
 
+def test_an_array_of_records_is_read(write):
+    block = only(write(json.dumps([CONN, {**CONN, "orig_bytes": 5}], indent=1)))
+    assert block.frame["orig_bytes"].to_list() == [3, 5]
+    assert "network_direction" in block.frame.columns
+
+
 def test_an_empty_file_is_an_error(write):
     with pytest.raises(SourceError, match="is empty"):
         open_source(write(), options=ReadOptions(input_format="zeek"))
