@@ -51,7 +51,7 @@ def arp(source, destination):
 
 
 def ethernet(kind, content, *tags):
-    header = bytes.fromhex("020000000002" "020000000001")
+    header = bytes.fromhex("020000000002020000000001")
     for tag, number in tags:
         header += struct.pack(">HH", tag, number)
     return header + struct.pack(">H", kind) + content
@@ -117,8 +117,21 @@ def simple(data, *, order="<", length=None):
     return block(3, struct.pack(order + "I", len(data) if length is None else length) + data, order=order)
 
 
-def random_packet(random):
+def random_segment(random):
+    """Return a packet of one of two TCP connections, which last longer than those of random flags."""
+    flags = random.choice(
+        [ACK] * 12 + [ACK | PSH] * 3 + [SYN, SYN, SYN | ACK, SYN | ACK, ACK | FIN, ACK | FIN, RST | ACK]
+    )
+    ends, ports = ("10.0.0.1", "10.0.0.2"), (random.choice([1024, 1024, 1024, 1025]), 80)
+    if flags == SYN | ACK or (flags != SYN and random.random() < 0.3):
+        ends, ports = ends[::-1], ports[::-1]
+    return 0x0800, ipv4(*ends, 6, tcp(*ports, flags, bytes(random.choice([0, 1, 50]))))
+
+
+def random_packet(random, *, few=False):
     """Return the Ethernet type and the network layer of a random packet between a few hosts."""
+    if few:
+        return random_segment(random)
     first, second = random.sample(["10.0.0.1", "10.0.0.2", "192.168.100.200"], 2)
     if random.random() < 0.02:
         second = first
@@ -128,7 +141,9 @@ def random_packet(random):
     payload = bytes(random.choice([0, 0, 1, 9, 30]))
     protocol = random.choice([6, 6, 6, 6, 17, 17, 1, 58, 132, 47, 200])
     if protocol == 6:
-        flags = random.choice([SYN, SYN | ACK, ACK, ACK | PSH, ACK | FIN, RST, RST | ACK, URG | ACK, random.randrange(256)])
+        flags = random.choice(
+            [SYN, SYN | ACK, ACK, ACK | PSH, ACK | FIN, RST, RST | ACK, URG | ACK, random.randrange(256)]
+        )
         content = tcp(*ports, flags, payload, window=random.randrange(65536), options=bytes(random.choice([0, 0, 12])))
     elif protocol == 17:
         content = udp(*ports, payload)
@@ -156,7 +171,10 @@ def random_packet(random):
     following = protocol
     for _ in range(random.choice([0, 0, 0, 1, 2])):
         if random.random() < 0.3:
-            following, content = 44, fragment_header(following, random.choice([0, 0, 8]), random.choice([0, 1]), content)
+            following, content = (
+                44,
+                fragment_header(following, random.choice([0, 0, 8]), random.choice([0, 1]), content),
+            )
         else:
             content = extension(following, content, size=random.choice([8, 16]))
             following = random.choice([0, 43, 60])
@@ -167,13 +185,18 @@ def random_packet(random):
 STEPS = [0, 1000, 1_000_001, SECOND // 2, SECOND, SECOND + 1, 5 * SECOND, 6 * SECOND, 40 * SECOND, 121 * SECOND]
 
 
-def random_packets(random, count, *, link_type=None, wild=True):
-    """Return packets as (link type, time, bytes, length on the wire). wild: with cut, odd and garbled ones."""
+def random_packets(random, count, *, link_type=None, wild=True, few=False):
+    """Return packets as (link type, time, bytes, length on the wire). wild: with cut, odd and garbled ones; few: of few
+    connections, seldom far apart in time.
+    """
     packets, now = [], START
     for _ in range(count):
-        now += random.choice(STEPS[:4]) if random.random() < 0.8 else random.choice([*STEPS, -1000, -SECOND, -130 * SECOND])
+        if random.random() < (0.98 if few else 0.8):
+            now += random.choice(STEPS[:5])
+        else:
+            now += random.choice([*STEPS, -1000, -SECOND, -130 * SECOND])
         link = random.choice([1, 1, 1, 12, 101, 228, 229, 113, 276, 0, 108, 147]) if link_type is None else link_type
-        kind, content = random_packet(random)
+        kind, content = random_packet(random, few=few)
         data = linked(link, kind, content)
         if link == ETHERNET and random.random() < 0.1:
             tags = [(0x8100, 0x2005)] if random.random() < 0.5 else [(0x88A8, 9), (0x8100, 10), (0x9100, 11)]
@@ -190,9 +213,11 @@ def random_packets(random, count, *, link_type=None, wild=True):
     return packets
 
 
-def random_capture(random, count=60, **options):
+def random_capture(random, count=60, *, wild=True):
     """Return a random capture file, of one of the formats."""
     order = random.choice("<>")
+    few = random.random() < 0.5
+    options = {"few": few, "wild": wild and not few}
     if random.random() < 0.5:
         link_type = random.choice([1, 1, 1, 101, 113, 276, 0])
         packets = [packet[1:] for packet in random_packets(random, count, link_type=link_type, **options)]

@@ -6,6 +6,7 @@ import socket
 import struct
 from collections import OrderedDict
 from fractions import Fraction
+from itertools import pairwise
 
 MAX_PACKET = 262_144
 MAX_BLOCK = 16 * 1024 * 1024
@@ -180,9 +181,9 @@ def _resume_blocks(data, start, order):
         elif not 1 <= struct.unpack(now + "I", data[at : at + 4])[0] <= 6:
             continue
         (total,) = struct.unpack(now + "I", data[at + 4 : at + 8])
-        if 12 <= total <= MAX_PACKET + 4096 and total % 4 == 0 and at + total <= len(data):
-            if struct.unpack(now + "I", data[at + total - 4 : at + total])[0] == total:
-                return at
+        sound = 12 <= total <= MAX_PACKET + 4096 and total % 4 == 0 and at + total <= len(data)
+        if sound and struct.unpack(now + "I", data[at + total - 4 : at + total])[0] == total:
+            return at
     return None
 
 
@@ -502,7 +503,7 @@ def flow_row(flow):
         row["destination_mac"] = first["source_mac" if swap else "destination_mac"]
     payload = [packet["row"].get("payload_length", 0) for packet in packets]
     row |= _named("payload_length", statistics(payload))
-    gaps = [after - before for before, after in zip(times, times[1:], strict=False)]
+    gaps = [after - before for before, after in pairwise(times)]
     row |= _named("inter_arrival", statistics(gaps, nanosecond), "variance")
     if duration:
         row["payload_bytes_per_second"] = float(sum(payload) / duration)
@@ -533,7 +534,7 @@ def _side_row(side, mine, duration, subflows):
     rows = [row for row, _ in mine]
     times = [time for _, time in mine]
     payload = [row.get("payload_length", 0) for row in rows]
-    gaps = [after - before for before, after in zip(times, times[1:], strict=False)]
+    gaps = [after - before for before, after in pairwise(times)]
     headers = [row["transport_header_length"] for row in rows if "transport_header_length" in row]
     windows = [row["tcp_window"] for row in rows if "tcp_window" in row]
     flags = [row.get("tcp_flags", 0) for row in rows]

@@ -152,9 +152,7 @@ class CaptureCutter:
         filled = self._stream.readinto(text.data[len(rest) :])
         return text[: len(rest) + filled], filled < self._block_bytes
 
-    def _skip_damage(
-        self, text: NDArray[np.uint8], final: bool, reason: str
-    ) -> tuple[Damage, NDArray[np.uint8], bool]:
+    def _skip_damage(self, text: NDArray[np.uint8], final: bool, reason: str) -> tuple[Damage, NDArray[np.uint8], bool]:
         """Read on to the next packet: the damage, what follows it, and whether the file ends there."""
         offset, raw, start = self._offset, b"", 1
         while True:

@@ -61,7 +61,6 @@ class _CaptureSource:
     def __init__(self, stream: ByteStream, block_bytes: int) -> None:
         self._stream = stream
         self._cutter = CaptureCutter(stream, block_bytes=block_bytes)
-        self._sequence = 0
 
     @property
     def name(self) -> str:
@@ -121,12 +120,15 @@ class PacketSource(_CaptureSource):
         """Yield the file's blocks in order, once."""
         record = 0
         for sequence, part in enumerate(self._cutter.parts()):
-            if isinstance(part, Packets):
-                data, records, rejects = (part.text, part.capture), part.packets, ()
-                skipped = {OTHER_BLOCK: part.other} if part.other else {}
-            else:
-                data, records, skipped = (np.empty(0, np.uint8), part.capture), 1, {}
+            skipped: dict[str, int] = {}
+            rejects: tuple[Reject, ...] = ()
+            if isinstance(part, Damage):
+                text, records = np.empty(0, np.uint8), 1
                 rejects = (self._reject(record, part.offset, part.reason, part.raw),)
+            else:
+                text, records = part.text, part.packets
+                if part.other:
+                    skipped[OTHER_BLOCK] = part.other
             yield Block(
                 source_file=self.name,
                 sequence=sequence,
@@ -134,7 +136,7 @@ class PacketSource(_CaptureSource):
                 records=records,
                 first_line=None,
                 offset=part.offset,
-                data=data,
+                data=(text, part.capture),
                 bytes_read=part.bytes_read,
                 skipped=skipped,
                 rejects=rejects,
@@ -213,6 +215,7 @@ class FlowSource(_CaptureSource):
         self._asked = [name for name in self.columns if request.wants(name)]
         read = cicflowmeter_sources(self._asked) if cicflowmeter else frozenset(self._asked)
         self._wanted = [number for number, column in enumerate(FLOW_COLUMNS) if column.name in read]
+        self._records = 0
         self._assembler = _native.FlowAssembler(round(idle_timeout * 1e9), round(active_timeout * 1e9), max_open_flows)
 
     @property
@@ -269,8 +272,6 @@ class FlowSource(_CaptureSource):
             skipped=skipped or {},
             rejects=rejects,
         )
-
-    _records = 0
 
     def parse(self, block: Block) -> ParsedBlock:
         """Return a block's flows as a frame."""
