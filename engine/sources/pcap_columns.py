@@ -131,6 +131,20 @@ _FLOW_IGNORED: Final = (
     "destination_address",
     "protocol_number",  # told by protocol
     "end_reason",  # says more of the capture than of the traffic
+    # told by others, nearly or altogether
+    "packets",
+    "bytes",
+    "payload_length_variance",
+    "forward_inter_arrival_total",
+    "backward_inter_arrival_total",
+    "forward_packets_per_second",
+    "backward_packets_per_second",
+    "forward_header_bytes",
+    "backward_header_bytes",
+    "subflow_forward_packets",
+    "subflow_forward_payload_bytes",
+    "subflow_backward_packets",
+    "subflow_backward_payload_bytes",
 )
 _PACKET_CATEGORIES: Final = (
     "ethertype",
