@@ -45,6 +45,10 @@ pytest: install
 test-slow: install  ## the suites of more than ten seconds each: memory bounds, long streams
 	"$(BIN)/pytest" -m slow
 
+.PHONY: test-random
+test-random: install  ## the tests with random examples: run it now and then, and keep what it finds as @example
+	HYPOTHESIS_PROFILE=random "$(BIN)/pytest" -m "not slow"
+
 .PHONY: results
 results: install  ## detection quality on the real data sets; writes docs/results.md
 	"$(BIN)/python" -m netsieve.bench.results

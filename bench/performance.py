@@ -131,8 +131,8 @@ def _stages_line(result: dict[str, Any]) -> str:
     middles = {stage: median(times) for stage, times in result["seconds"].items()}
     score, write = (middles[stage] / sum(middles.values()) for stage in (SCORE_STAGE, WRITE_STAGE))
     return (
-        f"Running the network takes {score:.0%} and writing Parquet {write:.0%}. The expert's page runs the same graph in "
-        "the same onnxruntime and writes with the same library, so that only the rest can be faster than there."
+        f"Running the network takes {score:.0%} and writing Parquet {write:.0%}. The expert's page runs the same graph "
+        "in the same onnxruntime and writes with the same library, so that only the rest can be faster than there."
     )
 
 

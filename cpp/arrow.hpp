@@ -1,5 +1,5 @@
-// The Arrow C data interface (https://arrow.apache.org/docs/format/CDataInterface.html): the two structures that any
-// Arrow library takes over without copying.
+// The Arrow C data interface (https://arrow.apache.org/docs/format/CDataInterface.html): the structures that any Arrow
+// library takes over, and hands out, without copying.
 #pragma once
 
 #include <cstdint>
@@ -28,6 +28,14 @@ struct ArrowArray {
     ArrowArray** children;
     ArrowArray* dictionary;
     void (*release)(ArrowArray*);
+    void* private_data;
+};
+
+struct ArrowArrayStream {
+    int (*get_schema)(ArrowArrayStream*, ArrowSchema* out);
+    int (*get_next)(ArrowArrayStream*, ArrowArray* out);
+    const char* (*get_last_error)(ArrowArrayStream*);
+    void (*release)(ArrowArrayStream*);
     void* private_data;
 };
 }

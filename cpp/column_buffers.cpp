@@ -47,6 +47,8 @@ const char* ColumnBuffers::arrow_format() const {
             return "g";
         case ColumnKind::boolean:
             return "b";
+        case ColumnKind::time:
+            return "tsu:UTC";
         default:
             return "vu";
     }

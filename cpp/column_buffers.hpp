@@ -15,7 +15,7 @@
 
 namespace netsieve {
 
-enum class ColumnKind : std::uint8_t { skipped = 0, integer = 1, number = 2, boolean = 3, text = 4 };
+enum class ColumnKind : std::uint8_t { skipped = 0, integer = 1, number = 2, boolean = 3, text = 4, time = 5 };
 
 // Memory that is not cleared first: these buffers are written before they are read.
 class RawBuffer {
@@ -90,6 +90,16 @@ class ColumnBuffers {
     }
     // Takes back set_missing: the row will be written again.
     void reset_row(std::size_t row) { validity_.data()[row / 8] |= static_cast<std::uint8_t>(1U << (row % 8)); }
+
+    bool is_missing(std::size_t row) const { return !(validity_.data()[row / 8] >> (row % 8) & 1U); }
+    std::string_view text_at(std::size_t row) const {
+        const std::uint8_t* const view = values_.data() + view_size * row;
+        std::uint32_t size = 0, position = 0;
+        std::memcpy(&size, view, 4);
+        std::memcpy(&position, view + 12, 4);
+        const std::uint8_t* const text = size <= inline_text ? view + 4 : arena_.data() + position;
+        return {reinterpret_cast<const char*>(text), size};
+    }
 
     void finish(std::size_t rows);
     const char* arrow_format() const;

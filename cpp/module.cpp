@@ -2,8 +2,14 @@
 #include <nanobind/nanobind.h>
 
 #include "columns.hpp"
+#include "json_lines.hpp"
+#include "networks.hpp"
 #include "pcap.hpp"
+#include "interner.hpp"
+#include "keyed_hash.hpp"
 #include "records.hpp"
+#include "zeek.hpp"
+#include "zeek_lists.hpp"
 
 NB_MODULE(_native, module) {
 #ifdef NDEBUG
@@ -13,5 +19,11 @@ NB_MODULE(_native, module) {
     module.doc() = "Native kernels of netsieve.";
     netsieve::register_records(module);
     netsieve::register_columns(module);
+    netsieve::register_zeek(module);
+    netsieve::register_zeek_lists(module);
+    netsieve::register_json_lines(module);
+    netsieve::register_networks(module);
     netsieve::register_pcap(module);
+    netsieve::register_keyed_hash(module);
+    netsieve::register_interner(module);
 }

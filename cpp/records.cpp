@@ -86,10 +86,12 @@ RecordSpan walk_record(const std::uint8_t* text, std::size_t start, std::size_t 
             if (at == not_found) return ran_out();
             if (at - start > dialect.max_record) return fail();
             ++at;
-            if (at >= size) return final ? complete(size, size) : incomplete_record(start);
-            if (text[at] != quote_byte) break;
+            if (at >= size && !final) return incomplete_record(start);
+            if (at >= size || text[at] != quote_byte) break;
             ++at;
         }
+        if (at - start > dialect.max_record) return fail();
+        if (at >= size) return complete(size, size);
         if (text[at] == '\n') return complete(at, at + 1);
         if (text[at] == '\r') {
             if (at + 1 >= size) return final ? complete(at, size) : incomplete_record(start);
@@ -101,15 +103,6 @@ RecordSpan walk_record(const std::uint8_t* text, std::size_t start, std::size_t 
 }
 
 namespace {
-
-struct RecordScan {
-    std::size_t records = 0;  // takes in those that the parser will reject
-    std::size_t blank = 0;
-    std::size_t headers = 0;
-    std::size_t lines = 0;
-    std::size_t end = 0;
-    bool overlong_open = false;
-};
 
 RecordScan scan(const std::uint8_t* text, std::size_t size, const Dialect& dialect, bool final) {
     RecordScan found;

@@ -51,6 +51,16 @@ inline std::size_t find_field_end(const std::uint8_t* text, std::size_t from, st
     return from;
 }
 
+// What a scanner of records found in a text.
+struct RecordScan {
+    std::size_t records = 0;  // takes in those that the parser will reject
+    std::size_t blank = 0;
+    std::size_t headers = 0;
+    std::size_t lines = 0;
+    std::size_t end = 0;
+    bool overlong_open = false;
+};
+
 // The record that begins at start (< size). final: no more text follows.
 RecordSpan walk_record(const std::uint8_t* text, std::size_t start, std::size_t size, const Dialect& dialect,
                        bool final);

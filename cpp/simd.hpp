@@ -45,6 +45,11 @@ class Block16 {
     // Bit i is set where byte i is above 127.
     std::uint32_t beyond_ascii() const { return static_cast<std::uint32_t>(_mm_movemask_epi8(bytes_)); }
 
+    // Bit i is set where byte i is below ' ' or above 127.
+    std::uint32_t beyond_printable() const {
+        return static_cast<std::uint32_t>(_mm_movemask_epi8(_mm_cmplt_epi8(bytes_, _mm_set1_epi8(' '))));
+    }
+
     void store(std::uint8_t* to) const { _mm_storeu_si128(reinterpret_cast<__m128i*>(to), bytes_); }
 
     // Stores the first length (at most 12) bytes behind the length as a 32-bit number, and zeros behind them.
@@ -72,6 +77,12 @@ class Block16 {
     std::uint32_t beyond_ascii() const {
         std::uint32_t mask = 0;
         for (unsigned i = 0; i < 16; ++i) mask |= static_cast<std::uint32_t>(bytes_[i] >> 7) << i;
+        return mask;
+    }
+
+    std::uint32_t beyond_printable() const {
+        std::uint32_t mask = 0;
+        for (unsigned i = 0; i < 16; ++i) mask |= static_cast<std::uint32_t>(bytes_[i] < ' ' || bytes_[i] > 127) << i;
         return mask;
     }
 

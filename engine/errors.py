@@ -31,6 +31,10 @@ class ModelFileError(NetsieveError):
     """A file is not a netsieve model, is damaged, or was written by a newer format version."""
 
 
+class StateError(NetsieveError):
+    """A state of neighbour features is damaged, or belongs to other features than it is used for."""
+
+
 class DeviceError(NetsieveError):
     """The device or execution provider that was asked for is not there."""
 
@@ -61,6 +65,18 @@ class OutputError(NetsieveError):
 
 class RejectLimitError(NetsieveError):
     """More records were rejected than the job allows, or none could be scored.
+
+    Attributes
+    ----------
+    summary
+        The :class:`~netsieve.engine.scoring.summary.ScoreSummary` of the job.
+    """
+
+    summary: Any = None
+
+
+class UnreadFilesError(NetsieveError):
+    """Some of many files could not be scored; the others were.
 
     Attributes
     ----------

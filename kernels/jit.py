@@ -21,7 +21,12 @@ CACHE_VARIABLE: Final = "NETSIEVE_NUMBA_CACHE"
 """Environment variable; ``0`` keeps compiled kernels out of the disk cache."""
 FASTMATH: Final = frozenset({"nsz", "arcp", "contract", "afn", "reassoc"})
 """Allowed liberties. Never ``nnan`` or ``ninf``: a NaN means missing and must be seen as such."""
-KERNEL_MODULES: Final = ("netsieve.kernels.quantile_sketch", "netsieve.kernels.thresholds")
+KERNEL_MODULES: Final = (
+    "netsieve.kernels.neighbours",
+    "netsieve.kernels.quantile_sketch",
+    "netsieve.kernels.ranking",
+    "netsieve.kernels.thresholds",
+)
 """Modules with a ``warmup`` function that runs each of their kernels once on a few values."""
 
 

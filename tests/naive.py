@@ -79,7 +79,7 @@ def _delimited_record(text, start, delimiter, max_record):
     while at < len(text):
         byte = text[at : at + 1]
         structural = byte == b'"' if state == "quoted" else byte in (delimiter, b"\n")
-        if structural and at - start > max_record:
+        if (structural or (state == "quote seen" and byte != b'"')) and at - start > max_record:
             return _first_line(text, start, max_record)
         if state == "quoted":
             if byte == b'"':
@@ -100,10 +100,10 @@ def _delimited_record(text, start, delimiter, max_record):
         else:
             state = "plain"
         at += 1
-    if state == "quote seen":
-        return "record", at, at
     if at - start > max_record or state == "quoted":
         return _first_line(text, start, max_record)
+    if state == "quote seen":
+        return "record", at, at
     return "record", at - 1 if text[at - 1 : at] == b"\r" else at, at
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from netsieve.engine.errors import SourceError
+from netsieve.engine.processors import available_processors
 from netsieve.engine.sources.formats import FORMATS
 from netsieve.engine.sources.source import ReadOptions
 
@@ -51,19 +52,40 @@ def number(text: str) -> float:
     return value
 
 
+def network(text: str) -> str:
+    """Parse a network in CIDR notation, or an address, which is a network of one."""
+    from ipaddress import ip_network
+
+    try:
+        return str(ip_network(text, strict=False))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no network in CIDR notation, like 10.0.0.0/8") from None
+
+
 def add_data(parser: argparse.ArgumentParser) -> None:
-    """Add the inputs, and the names of the columns of inputs without a header."""
+    """Add the inputs, and how they are read where their content does not tell."""
     parser.add_argument(
         "data",
         nargs="+",
         metavar="DATA",
-        help="CSV or Parquet files, plain, .gz or .zst; globs, folders, or - for standard input",
+        help="log files of any format that is read, plain, .gz or .zst; globs, folders, or - for standard input",
     )
     parser.add_argument(
         "--input-format",
         metavar="NAME",
         choices=FORMATS,
         help=f"format of DATA; by default told by content: {', '.join(FORMATS)}",
+    )
+    parser.add_argument(
+        "--event-type", metavar="NAME", help="events to read of files that mix several types (default: flow)"
+    )
+    parser.add_argument(
+        "--home-network",
+        metavar="CIDR",
+        type=network,
+        nargs="+",
+        default=[],
+        help="networks that are inside, for the direction of flows (default: the private ones)",
     )
     parser.add_argument(
         "--columns", metavar="FILE", help="names of the columns, one a line, for CSV files without a header line"
@@ -78,7 +100,12 @@ def read_options(options: argparse.Namespace) -> ReadOptions:
     SourceError
         The file of ``--columns`` cannot be read, or names no columns.
     """
-    return ReadOptions(input_format=options.input_format, names=_column_names(options.columns))
+    return ReadOptions(
+        input_format=options.input_format,
+        names=_column_names(options.columns),
+        event_type=options.event_type,
+        home_networks=tuple(options.home_network),
+    )
 
 
 def _column_names(path: str | None) -> list[str] | None:
@@ -97,12 +124,7 @@ def _column_names(path: str | None) -> list[str] | None:
 
 def available_threads(asked: int = 0) -> int:
     """Return the number of threads to use: as asked, else one for each CPU this process may run on."""
-    if asked:
-        return asked
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:
-        return os.cpu_count() or 1
+    return asked or available_processors()
 
 
 def import_polars(threads: int) -> None:

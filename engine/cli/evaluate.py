@@ -16,7 +16,9 @@ from netsieve.engine.cli.arguments import (
 )
 
 if TYPE_CHECKING:
+    from netsieve.engine.features.state import FeatureState
     from netsieve.engine.scoring.labelled import LabelledScores
+    from netsieve.engine.scoring.scorer import Scorer
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,6 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--threshold",
         metavar="POLICY",
         help=f"{POLICY_HELP}, or f1 for the best F1 on these very records; by default the model's own",
+    )
+    parser.add_argument(
+        "--state", metavar="FILE", help="what is known of the hosts before, for a model with neighbour features"
     )
     parser.add_argument("--json", metavar="FILE", help="write the metrics as JSON; - for standard output")
     parser.add_argument("--report", metavar="FILE.html", help="write a self-contained HTML report")
@@ -62,6 +67,7 @@ def run(options: argparse.Namespace) -> int:
         normal=options.normal,
         attack=options.attack,
         reading=read_options(options),
+        state=_known_state(scorer, options.state),
     )
     _tell_left_out(found)
     if best_f1:
@@ -92,6 +98,21 @@ def run(options: argparse.Namespace) -> int:
         )
         print(f"report written to {options.report}", file=sys.stderr)
     return 0
+
+
+def _known_state(scorer: Scorer, path: str | None) -> FeatureState | None:
+    from netsieve.engine.features.state import FeatureState
+
+    if path is not None:
+        return FeatureState.load(path, scorer.new_state().declaration)
+    if scorer.stage is None:
+        return None
+    print(
+        "netsieve: note: the model has neighbour features and nothing is known of the hosts at the first record; "
+        "--state FILE gives what `netsieve score` kept",
+        file=sys.stderr,
+    )
+    return scorer.new_state()
 
 
 def _tell_left_out(found: LabelledScores) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from typing import Any
 
 from netsieve.engine.cli.arguments import (
     POLICY_HELP,
@@ -26,7 +27,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="model file")
     add_data(parser)
     parser.add_argument(
-        "-o", "--output", metavar="OUT", required=True, help="output file, or - for standard output (CSV by default)"
+        "-o",
+        "--output",
+        metavar="OUT",
+        required=True,
+        help="output file, - for standard output (CSV by default), or a folder (OUT/) with a part for each input",
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="leave the parts in the folder OUT/ that an earlier run has finished"
     )
     parser.add_argument("--format", choices=OUTPUT_FORMATS, help="output format; by default told by OUT's name")
     parser.add_argument("--threshold", metavar="POLICY", help=f"{POLICY_HELP}; by default the model's own")
@@ -40,6 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--top", metavar="N", type=whole_number(1), help="write only the N highest scores, highest first"
     )
     parser.add_argument("--min-score", metavar="X", type=number, help="write only records with at least this score")
+    parser.add_argument(
+        "--by-entity", metavar="COL", help="also rank the values of a column by their records, into OUT.entities.csv"
+    )
     parser.add_argument("--rejects", metavar="FILE", help="file for records that cannot be read (OUT.rejects.ndjson)")
     parser.add_argument(
         "--max-rejects",
@@ -47,6 +58,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=share,
         default=0.01,
         help="exit with 1 if a larger share of the records is rejected; the others are written (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--state",
+        metavar="FILE",
+        help="what is known of the hosts, for a model with neighbour features: read if it exists, written at the end",
     )
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to score (default: cpu)")
     parser.add_argument("--threads", metavar="N", type=whole_number(0), default=0, help="0 (default): one for each CPU")
@@ -59,33 +75,45 @@ def run(options: argparse.Namespace) -> int:
     """Score the files, print the summary."""
     threads = available_threads(options.threads)
     import_polars(threads)
-    from netsieve.engine.errors import RejectLimitError
+    from netsieve.engine.errors import OutputError, RejectLimitError, UnreadFilesError
     from netsieve.engine.scoring.files import score_files
+    from netsieve.engine.scoring.folder import is_folder, score_folder
     from netsieve.engine.scoring.scorer import Scorer
 
     sizes = {} if options.batch_size is None else {"batch_size": options.batch_size}
-    if options.json_summary is not None:
-        check_distinct([options.output, options.json_summary], [options.model])
+    others = [path for path in (options.json_summary, options.state) if path is not None]
+    check_distinct([options.output, *others], [options.model])
     scorer = Scorer(options.model, device=options.device, threads=threads, **sizes)
     if options.threshold is not None:
         scorer = scorer.with_threshold(options.threshold)
-    failure: RejectLimitError | None = None
+    failure: RejectLimitError | UnreadFilesError | None = None
+    common: dict[str, Any] = {
+        "format": options.format,
+        "keep": options.keep,
+        "reading": read_options(options),
+        "only_anomalies": options.only_anomalies,
+        "min_score": options.min_score,
+        "max_rejects": options.max_rejects,
+        "threads": threads,
+    }
     try:
-        summary = score_files(
-            scorer,
-            options.data,
-            options.output,
-            format=options.format,
-            keep=options.keep,
-            reading=read_options(options),
-            only_anomalies=options.only_anomalies,
-            top=options.top,
-            min_score=options.min_score,
-            rejects=options.rejects,
-            max_rejects=options.max_rejects,
-            threads=threads,
-        )
-    except RejectLimitError as error:
+        if is_folder(options.output):
+            _refuse_for_folders(options)
+            summary = score_folder(scorer, options.data, options.output, resume=options.resume, **common)
+        else:
+            if options.resume:
+                raise OutputError(f"--resume needs a folder as output; end it in a slash: {options.output + '/'!r}")
+            summary = score_files(
+                scorer,
+                options.data,
+                options.output,
+                top=options.top,
+                rejects=options.rejects,
+                state=options.state,
+                by_entity=options.by_entity,
+                **common,
+            )
+    except (RejectLimitError, UnreadFilesError) as error:
         failure, summary = error, error.summary
     # Data, or a summary meant for a program, own standard output
     taken = STANDARD_OUTPUT in (options.output, options.json_summary)
@@ -99,3 +127,14 @@ def run(options: argparse.Namespace) -> int:
     if failure is not None:
         raise failure
     return 3 if options.fail_on_anomaly and summary.anomalies else 0
+
+
+def _refuse_for_folders(options: argparse.Namespace) -> None:
+    from netsieve.engine.errors import OutputError
+
+    if options.top is not None:
+        raise OutputError(f"--top ranks all records and needs one output file; {options.output!r} is a folder")
+    if options.rejects is not None:
+        raise OutputError(
+            f"--rejects names one file, but in the folder {options.output!r} each part has its own; leave it out"
+        )

@@ -16,6 +16,7 @@ from netsieve.engine.cli.arguments import (
     whole_number,
 )
 from netsieve.engine.cli.table import text_table
+from netsieve.engine.sources.source import ANY_RECORD
 
 if TYPE_CHECKING:
     from netsieve.engine.training.job import TrainingResult
@@ -40,6 +41,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--features", metavar="COL", nargs="+", default=[], help="take these columns as features")
     parser.add_argument("--ignore", metavar="COL", nargs="+", default=[], help="take these columns as no features")
     parser.add_argument("--schema", metavar="FILE", help="TOML file that declares features or overrides the inferred")
+    parser.add_argument(
+        "--neighbours",
+        action="store_true",
+        help="compute features of the records around each one, by source, destination and pair; DATA in order of time",
+    )
     parser.add_argument("--threshold", metavar="POLICY", help=f"default {POLICY_HELP}")
     parser.add_argument("--batch-size", metavar="N", type=whole_number(2), help="records a gradient step")
     parser.add_argument("--device", choices=("cpu", "cuda"), help="where to train (default: a GPU if there is one)")
@@ -50,16 +56,20 @@ def run(options: argparse.Namespace) -> int:
     """Train, export, and say what was done."""
     import_polars(available_threads())
     from netsieve.engine.errors import TrainingError
-    from netsieve.engine.features.inference import correlated_pairs, describe_schema, infer_schema
+    from netsieve.engine.features.inference import correlated_pairs, describe_schema
+    from netsieve.engine.features.ready import overrides_with_ready
     from netsieve.engine.features.schema_file import read_schema_file
     from netsieve.engine.sources.reading import read_frame
-    from netsieve.engine.training.job import train_detector
+    from netsieve.engine.sources.ready_schemas import ready_schema
+    from netsieve.engine.training.job import inferred_schema, train_detector
+    from netsieve.engine.training.neighbours import add_neighbours
 
     overrides = None if options.schema is None else read_schema_file(options.schema)
     read = read_frame(options.data, options=read_options(options), max_rows=LARGEST_FRAME, seed=options.seed)
     frame = read.frame
     sampled = f", a sample of {read.rows_seen:,}" if read.rows_seen > frame.height else ""
-    print(f"{frame.height:,} records of {frame.width} columns{sampled}")
+    kind = "" if read.record_type == ANY_RECORD else f" ({read.record_type})"
+    print(f"{frame.height:,} records of {frame.width} columns{kind}{sampled}")
     for reason, count in read.skipped.items():
         print(f"{count:,} lines skipped: {reason}")
     if read.rejects:
@@ -68,8 +78,34 @@ def run(options: argparse.Namespace) -> int:
         print(f"netsieve: note: {read.rejected:,} records could not be read, the first: {where}", file=sys.stderr)
     if not frame.height:
         raise TrainingError("there are no records to train on; give files with at least a few dozen")
-    unfitted = infer_schema(
-        frame, features=options.features, ignore=options.ignore, label=options.label, overrides=overrides
+    overrides = overrides_with_ready(
+        ready_schema(read.record_type),
+        overrides,
+        frame.columns,
+        record_type=read.record_type,
+        features=options.features,
+        ignore=options.ignore,
+        label=options.label,
+    )
+    declaration = None
+    if options.neighbours or "neighbours" in overrides:
+        if sampled:
+            raise TrainingError(
+                f"neighbour features need all records of a time, and only {LARGEST_FRAME:,} of {read.rows_seen:,} "
+                "can be taken; give fewer files"
+            )
+        computed = add_neighbours(frame, overrides=overrides)
+        frame, declaration = computed.frame, computed.declaration
+        print(f"{len(declaration.columns)} columns computed of the records around each")
+        for note in computed.notes:
+            print(f"netsieve: note: {note}", file=sys.stderr)
+    unfitted = inferred_schema(
+        frame,
+        declaration,
+        features=options.features,
+        ignore=options.ignore,
+        label=options.label,
+        overrides=overrides,
     )
     print(describe_schema(unfitted, correlated_pairs(unfitted, frame)))
     parameters: dict[str, Any] = {} if options.batch_size is None else {"batch_size": options.batch_size}
@@ -81,6 +117,7 @@ def run(options: argparse.Namespace) -> int:
         features=options.features,
         ignore=options.ignore,
         schema_overrides=overrides,
+        neighbours=declaration or False,
         threshold=options.threshold,
         parameters=parameters,
         seed=options.seed,

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal
 
 from netsieve.engine.errors import SchemaError
+from netsieve.engine.features.neighbours import Neighbours
 
 MISSING_CODE: Final = 0
 """Code of a missing category."""
@@ -139,8 +140,9 @@ class IgnoredColumn:
 class FeatureSchema:
     """Features of one record type, in the order of the matrix columns, and the columns left out.
 
-    ``stateful`` is reserved for features computed from neighbouring records (kernel, version, entity key,
-    windows); a reader of this version refuses a schema that has any.
+    ``stateful`` holds the declaration of the features that are computed from neighbouring records, if there are any
+    (:class:`~netsieve.engine.features.neighbours.Neighbours`): they are among ``features`` like all others. A reader
+    that does not know the kernel or its version refuses the schema.
     """
 
     features: tuple[Feature, ...]
@@ -158,6 +160,12 @@ class FeatureSchema:
             raise SchemaError(f"schema names {', '.join(map(repr, twice))} more than once; name each feature once")
         if not 1.0 <= self.soft_clip <= 1e6:
             raise SchemaError(f"soft_clip is {self.soft_clip}; it is a number of deviations from 1 to 1000000")
+        if len(self.stateful) > 1:
+            raise SchemaError("the schema has several stateful features, which this netsieve cannot compute")
+        computed = self.neighbours.columns if self.neighbours else ()
+        if not set(computed) <= set(names):
+            lost = sorted(set(computed) - set(names))[0]
+            raise SchemaError(f"the neighbour feature {lost!r} is not among the features of the schema")
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -173,6 +181,20 @@ class FeatureSchema:
     def categorical(self) -> tuple[tuple[int, CategoricalFeature], ...]:
         """Categorical features with their matrix column."""
         return tuple((i, f) for i, f in enumerate(self.features) if isinstance(f, CategoricalFeature))
+
+    @property
+    def neighbours(self) -> Neighbours | None:
+        """What is computed of neighbouring records; None for a schema of single records."""
+        return Neighbours.from_dict(self.stateful[0]) if self.stateful else None
+
+    @property
+    def input_columns(self) -> tuple[str, ...]:
+        """Columns that a record must have: the features, or what the computed ones are computed from."""
+        neighbours = self.neighbours
+        if neighbours is None:
+            return self.feature_names
+        own = (name for name in self.feature_names if name not in neighbours.columns)
+        return tuple(dict.fromkeys((*own, *neighbours.input_columns)))
 
     def column_kinds(self, kept: Collection[str] = ()) -> dict[str, ColumnKind]:
         """Return how the columns are read from text for scoring.
@@ -200,7 +222,7 @@ class FeatureSchema:
         Raises
         ------
         SchemaError
-            The text is no schema of this version, or asks for stateful features.
+            The text is no schema of this version, or asks for stateful features that this version does not know.
         """
         try:
             content = json.loads(text)
@@ -209,10 +231,7 @@ class FeatureSchema:
                     f"schema version {content['version']} is not the version {SCHEMA_VERSION} that this netsieve "
                     "reads; use the netsieve that wrote the model, or a newer one"
                 )
-            if content["stateful"]:
-                raise SchemaError(
-                    "the schema has stateful features, which this netsieve cannot compute; use a newer one"
-                )
+            stateful = tuple(Neighbours.from_dict(entry).to_dict() for entry in content.pop("stateful"))
             features: list[Feature] = []
             for entry in content.pop("features"):
                 kind = entry.pop("kind")
@@ -223,7 +242,6 @@ class FeatureSchema:
                         entry[key] = tuple(entry[key])
                     features.append(CategoricalFeature(**entry))
             ignored = tuple(IgnoredColumn(**entry) for entry in content.pop("ignored"))
-            content.pop("stateful")
-            return cls(features=tuple(features), ignored=ignored, **content)
+            return cls(features=tuple(features), ignored=ignored, stateful=stateful, **content)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise SchemaError(f"this is no netsieve feature schema ({type(error).__name__}: {error})") from error

@@ -19,6 +19,10 @@ A schema file is TOML. Everything in it is optional::
     imputation = 0.0                # stands for a missing value: a number in raw units, or "median"
     missing_indicator = true        # a column that says a value was missing, even if none is in training
 
+    [neighbours]                    # features of the records around, see docs/neighbours.md
+    source = "SourceIP"             # columns by role, where they are not known by the record type
+    windows = [60, 3600]            # seconds
+
 ``kind`` may be left out where another key tells it.
 """
 
@@ -34,6 +38,7 @@ from pathlib import Path
 from typing import Any, Final, get_args
 
 from netsieve.engine.errors import SchemaError
+from netsieve.engine.features.neighbours import DECLARED
 from netsieve.engine.features.roles import RoleKind
 from netsieve.engine.features.schema import Scaling
 
@@ -63,12 +68,15 @@ class SchemaDeclaration:
         What is declared about single columns.
     settings
         ``record_type`` and ``soft_clip`` of the schema, where given.
+    neighbours
+        Keys of :class:`~netsieve.engine.features.neighbours.Neighbours`; None where there is no such section.
     """
 
     features: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     columns: Mapping[str, ColumnDeclaration] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
+    neighbours: Mapping[str, Any] | None = None
 
 
 def read_schema_file(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -102,18 +110,21 @@ def schema_declaration(content: Mapping[str, Any]) -> SchemaDeclaration:
     SchemaError
         A key or a value is not known.
     """
-    _check_keys(content, {"record_type", "soft_clip", "features", "ignore", "columns"}, "at the top")
+    _check_keys(content, {"record_type", "soft_clip", "features", "ignore", "columns", "neighbours"}, "at the top")
     settings: dict[str, Any] = {}
     if "record_type" in content:
         settings["record_type"] = _checked(content, "record_type", str, "text", "at the top")
     if "soft_clip" in content:
         settings["soft_clip"] = float(_checked(content, "soft_clip", (int, float), "a number", "at the top"))
     columns = _checked(content, "columns", dict, "a table", "at the top") if "columns" in content else {}
+    neighbours = _checked(content, "neighbours", dict, "a table", "at the top") if "neighbours" in content else None
+    _check_keys(neighbours or {}, DECLARED, "in [neighbours]")
     return SchemaDeclaration(
         features=_names(content, "features"),
         ignore=_names(content, "ignore"),
         columns={name: _column(name, entry) for name, entry in columns.items()},
         settings=settings,
+        neighbours=neighbours,
     )
 
 

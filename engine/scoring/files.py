@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from netsieve.engine.errors import OutputError, RejectLimitError
+from netsieve.engine.features.state import FeatureState
+from netsieve.engine.scoring.entities import EntityRanking, EntityRecords, entities_path
 from netsieve.engine.scoring.output_columns import TYPE_OF_KIND, Keep, OutputColumns
 from netsieve.engine.scoring.progress import Progress
 from netsieve.engine.scoring.selection import BestRecords, Selection
@@ -41,7 +44,10 @@ def score_files(
     rejects: str | None = None,
     max_rejects: float = 0.01,
     progress: bool | None = None,
+    advance: Callable[[int, int], None] | None = None,
     threads: int = 0,
+    state: str | FeatureState | None = None,
+    by_entity: str | None = None,
 ) -> ScoreSummary:
     """Score files into one file.
 
@@ -75,8 +81,17 @@ def score_files(
         Largest share of the records that may be rejected.
     progress
         Whether to show progress on stderr; None: where that is a terminal.
+    advance
+        Called after each block with its records and the bytes read for it, instead of showing progress; what it
+        raises ends the job.
     threads
         Worker threads; 0 for the scorer's number.
+    state
+        For a model with neighbour features: what is known of the hosts before the first record. A file is read if
+        it exists, and written when the job is done; not when it fails. A state in memory is updated, even then.
+    by_entity
+        Column whose values are ranked by their records' scores (:mod:`netsieve.engine.scoring.entities`), into a
+        table beside the output: its name with ``.entities.csv``.
 
     Returns
     -------
@@ -95,32 +110,52 @@ def score_files(
     form = output_format(output, format)
     files = expand_inputs(inputs)
     rejected = RejectsFile(rejects_path(output, rejects))
-    check_distinct([output, rejected.path], files)
+    state_file = state if isinstance(state, str) else None
+    ranked = None if by_entity is None else entities_path(output)
+    check_distinct([output, rejected.path, *(path for path in (state_file, ranked) if path is not None)], files)
+    known, state_notes = _known_state(scorer, state)
     kept = Keep.parse(keep, scorer.schema)
-    sources = Inputs(files, scorer.schema.feature_names, kept.request(scorer.schema), reading or ReadOptions())
+    needed = (*scorer.schema.input_columns, *([] if by_entity is None else [by_entity]))
+    sources = Inputs(
+        files,
+        needed,
+        kept.request(scorer.schema, needed),
+        reading or ReadOptions(),
+        record_type=scorer.schema.record_type,
+    )
     selection = Selection(only_anomalies=only_anomalies, min_score=min_score, top=top)
-    job = _Job(scorer, kept, selection, output, form)
+    ranking = None if by_entity is None else EntityRanking(by_entity, scorer.calibration)
+    job = _Job(scorer, kept, selection, output, form, ranking=ranking)
     summary = ScoreSummary(files=len(files), threshold=scorer.threshold, policy=scorer.threshold_policy)
-    blocks = score_blocks(scorer, sources, job.finish, threads=threads or scorer.threads, watch=job.check)
+    blocks = score_blocks(scorer, sources, job.finish, threads=threads or scorer.threads, watch=job.check, state=known)
     try:
         # Closed before anything is removed, so that no worker is still writing
-        with closing(blocks), Progress(sources.total_bytes(), shown=progress) as bar:
+        shown = progress if advance is None else False
+        with closing(blocks), Progress(sources.total_bytes(), shown=shown) as bar:
             for block in blocks:
                 summary.count(block)
                 rejected.write(block.rejects)
                 job.write(block.result)
-                bar.advance(block.records, block.bytes_read)
-        job.finish_writing(sources.columns)
+                (advance or bar.advance)(block.records, block.bytes_read)
+        computed = () if scorer.stage is None else scorer.stage.declaration.columns
+        job.finish_writing([*sources.columns, *computed])
         summary.anomalies, summary.rows_written, summary.notes = job.anomalies, job.rows_written, job.notes()
+        summary.notes += [*state_notes, *([] if known is None else known.notes())]
+        summary.notes += [] if ranking is None else ranking.notes()
         summary.check()
-        failure = _failure(summary, max_rejects, rejected.path)
+        failure = reject_failure(summary, max_rejects, rejected.path)
         rejected.commit()
         summary.rejects = rejected.path if rejected.count else None
         if summary.rows_scored or not summary.rows_rejected:
             job.commit()
             summary.output = output
+            if ranking is not None and ranked is not None:
+                ranking.write(ranked)
+                summary.entities = ranked
         else:
             job.abort()
+        if known is not None and state_file is not None and failure is None:
+            known.save(state_file)
     except BaseException:
         job.abort()
         rejected.abort()
@@ -134,7 +169,35 @@ def score_files(
     return summary
 
 
-def _failure(summary: ScoreSummary, max_rejects: float, rejects: str) -> RejectLimitError | None:
+def _known_state(scorer: Scorer, state: str | FeatureState | None) -> tuple[FeatureState | None, list[str]]:
+    """Return what is known before the first record, and what the reader should know about that."""
+    if scorer.stage is None and state is None:
+        return None, []
+    fresh = scorer.new_state()
+    if state is None:
+        return fresh, [
+            "the model has neighbour features and nothing is known of the hosts at the first record; --state FILE "
+            "carries what is known from job to job"
+        ]
+    if not isinstance(state, str):
+        return state, []
+    if not os.path.exists(state):
+        return fresh, [f"{state!r} does not exist yet: nothing is known of the hosts at the first record"]
+    return FeatureState.load(state, fresh.declaration), []
+
+
+def reject_failure(summary: ScoreSummary, max_rejects: float, rejects: str) -> RejectLimitError | None:
+    """Return why a job failed though it ran to its end: nothing was scored, or too much was rejected.
+
+    Parameters
+    ----------
+    summary
+        Counts of the job.
+    max_rejects
+        Largest share of rejected records.
+    rejects
+        Where the rejected records are.
+    """
     records = summary.rows_scored + summary.rows_rejected
     if not records:
         return RejectLimitError("there are no records in the input: nothing was scored; the output is empty")
@@ -159,12 +222,23 @@ class _Written:
     prepared: Any
     rows: int
     anomalies: int
+    entities: EntityRecords | None
 
 
 class _Job:
     """The output side of a job: :meth:`finish` runs in the workers, the rest in the caller's thread."""
 
-    def __init__(self, scorer: Scorer, keep: Keep, selection: Selection, output: str, form: OutputFormat) -> None:
+    def __init__(
+        self,
+        scorer: Scorer,
+        keep: Keep,
+        selection: Selection,
+        output: str,
+        form: OutputFormat,
+        *,
+        ranking: EntityRanking | None,
+    ) -> None:
+        self._ranking = ranking
         self._scorer = scorer
         self._keep = keep
         self._selection = selection
@@ -186,7 +260,8 @@ class _Job:
             rows = self._best.candidates(block.scores, rows)
         frame = columns.frame(block, flags, rows)
         prepared = frame if self._best is not None else sink.prepare(frame)
-        return _Written(prepared, frame.height, int(np.count_nonzero(flags)))
+        entities = None if self._ranking is None else self._ranking.records(block.frame, block.scores, flags)
+        return _Written(prepared, frame.height, int(np.count_nonzero(flags)), entities)
 
     def _opened_output(self, block: ScoredBlock) -> tuple[OutputColumns, Sink]:
         """Return the output, which the first block opens: its types are the output's."""
@@ -209,6 +284,8 @@ class _Job:
         """Append a block's part."""
         assert self._sink is not None
         self.anomalies += written.anomalies
+        if self._ranking is not None and written.entities is not None:
+            self._ranking.add(written.entities)
         if self._best is not None:
             self._best.add(written.prepared)
         elif written.rows:

@@ -20,6 +20,7 @@ from netsieve.engine.sources.source import ColumnRequest, ReadOptions, Reject
 from netsieve.engine.training.labels import label_text
 
 if TYPE_CHECKING:
+    from netsieve.engine.features.state import FeatureState
     from netsieve.engine.scoring.scorer import Scorer
 
 NO_NAME: Final = -1
@@ -85,6 +86,7 @@ def score_labelled_files(
     reading: ReadOptions | None = None,
     progress: bool | None = None,
     threads: int = 0,
+    state: FeatureState | None = None,
 ) -> LabelledScores:
     """Score files block by block, keeping only scores and labels.
 
@@ -94,6 +96,8 @@ def score_labelled_files(
         The model.
     inputs, reading, progress, threads
         As for :func:`netsieve.engine.scoring.files.score_files`.
+    state
+        As for :meth:`netsieve.engine.scoring.scorer.Scorer.score`.
     label, normal
         Label column, and the label of normal records, compared as text. Records without a label are left out.
     attack
@@ -111,8 +115,14 @@ def score_labelled_files(
     files = expand_inputs(inputs)
     asked = [label, *([] if attack is None else [attack])]
     kinds = scorer.schema.column_kinds(kept=asked)
-    needed = tuple(dict.fromkeys((*scorer.schema.feature_names, *asked)))
-    sources = Inputs(files, needed, ColumnRequest(columns=needed, kinds=kinds), reading or ReadOptions())
+    needed = tuple(dict.fromkeys((*scorer.schema.input_columns, *asked)))
+    sources = Inputs(
+        files,
+        needed,
+        ColumnRequest(columns=needed, kinds=kinds),
+        reading or ReadOptions(),
+        record_type=scorer.schema.record_type,
+    )
 
     def finish(block: ScoredBlock) -> _LabelledBlock:
         text = label_text(block.frame, label)
@@ -139,7 +149,9 @@ def score_labelled_files(
     code_of_name: dict[str, int] = {}
     rejected = skipped = 0
     first_reject: Reject | None = None
-    blocks = score_blocks(scorer, sources, finish, threads=threads or scorer.threads)
+    if state is None and scorer.stage is not None:
+        state = scorer.new_state()
+    blocks = score_blocks(scorer, sources, finish, threads=threads or scorer.threads, state=state)
     with closing(blocks), Progress(sources.total_bytes(), shown=progress) as bar:
         for block in blocks:
             part = block.result

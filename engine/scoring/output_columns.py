@@ -10,7 +10,7 @@ import polars as pl
 
 from netsieve.engine.errors import MissingColumnError, OutputError
 from netsieve.engine.features.schema import ColumnKind, FeatureSchema
-from netsieve.engine.sources.source import ColumnRequest
+from netsieve.engine.sources.source import CLASH_PREFIX, ColumnRequest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,8 +25,6 @@ ADDED: Final[dict[str, pl.DataType]] = {
     "is_anomaly": pl.Boolean(),
 }
 """Columns that every output has, behind the kept ones."""
-CLASH_PREFIX: Final = "input_"
-"""Put before the name of a kept column that has the name of an added one: scored files can be scored again."""
 TYPE_OF_KIND: Final[dict[ColumnKind, pl.DataType]] = {
     "integer": pl.Int64(),
     "float": pl.Float64(),
@@ -64,14 +62,14 @@ class Keep:
         names = keep.split(",") if isinstance(keep, str) else keep
         return cls(False, tuple(dict.fromkeys(name.strip() for name in names if name.strip())), asked=True)
 
-    def request(self, schema: FeatureSchema) -> ColumnRequest:
-        """Return what is read of the inputs: the features and the kept columns.
+    def request(self, schema: FeatureSchema, needed: Sequence[str] = ()) -> ColumnRequest:
+        """Return what is read of the inputs: what the schema needs, the kept columns, and others that are needed.
 
         Columns that the schema does not know are read as text, which loses nothing, and whose type does not
         depend on what the first records happen to hold.
         """
         kinds = schema.column_kinds(kept=schema.feature_names if self.every else self.names)
-        columns = None if self.every else tuple(dict.fromkeys((*schema.feature_names, *self.names)))
+        columns = None if self.every else tuple(dict.fromkeys((*schema.input_columns, *self.names, *needed)))
         return ColumnRequest(columns=columns, kinds=kinds, infer=False)
 
     def columns_of(self, columns: Sequence[str], path: str) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
@@ -12,9 +13,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
-from netsieve.engine.errors import DeviceError, EncodeError, ForkError, SchemaError, ThresholdError
+from netsieve.engine.errors import DeviceError, EncodeError, ForkError, SchemaError, StateError, ThresholdError
 from netsieve.engine.features.encoding import Encoder, write_rows
 from netsieve.engine.features.schema import FeatureSchema
+from netsieve.engine.features.stage import NeighbourStage
+from netsieve.engine.features.state import FeatureState
+from netsieve.engine.processors import available_processors
 from netsieve.engine.scoring.backend import Device, OnnxRuntimeBackend, check_probes
 from netsieve.engine.scoring.model_file import ModelFile
 from netsieve.engine.thresholds.calibration import Calibration
@@ -71,6 +75,11 @@ class Scorer:
     DeviceError
         The device is not there.
 
+    Attributes
+    ----------
+    stage
+        Computes the model's neighbour features; None where it has none.
+
     Examples
     --------
     >>> scorer = Scorer("autoencoder.onnx")  # doctest: +SKIP
@@ -104,11 +113,14 @@ class Scorer:
         self.model_file = model if isinstance(model, ModelFile) else ModelFile.read(model)
         self.max_queued_batches = max_queued_batches
         # On a GPU one caller at a time is enough
-        self.threads = (threads or _available_processors()) if device == "cpu" else 1
+        self.threads = (threads or available_processors()) if device == "cpu" else 1
         chosen = batch_size or (GPU_BATCH if device == "cuda" else _best_batch_size(self.model_file))
         self.batch_size = -(-chosen // BATCH_STEP) * BATCH_STEP
         self._process = os.getpid()
         self._encoder = Encoder(self.model_file.schema)
+        neighbours = self.model_file.schema.neighbours
+        self.stage = None if neighbours is None else NeighbourStage(neighbours)
+        self._warned = False
         self._backend = OnnxRuntimeBackend(self.model_file, device)
         check_probes(self._backend, self.model_file)
         self._set_threshold(self.model_file.default_policy)
@@ -174,14 +186,30 @@ class Scorer:
         other._set_threshold(policy)
         return other
 
-    def score(self, frame: Any) -> pl.DataFrame:
+    def new_state(self) -> FeatureState:
+        """Return a state that knows nothing yet, for a model with neighbour features.
+
+        Raises
+        ------
+        StateError
+            The model has none.
+        """
+        if self.stage is None:
+            raise StateError(f"{self.model_file.name} has no neighbour features and takes no state; leave it out")
+        return FeatureState(self.stage.declaration)
+
+    def score(self, frame: Any, *, state: FeatureState | None = None) -> pl.DataFrame:
         """Score the records of a frame.
 
         Parameters
         ----------
         frame
             Polars DataFrame or LazyFrame (collected piece by piece), or any object with the Arrow C stream
-            interface: pandas DataFrame, pyarrow Table, DuckDB relation. It has at least the schema's columns.
+            interface: pandas DataFrame, pyarrow Table, DuckDB relation. It has at least the columns that the schema
+            reads (``schema.input_columns``).
+        state
+            For a model with neighbour features: what is known of the hosts so far. The frame's records come after
+            those seen with it, and it is updated. Without one nothing is known at the frame's first record.
 
         Returns
         -------
@@ -194,18 +222,22 @@ class Scorer:
             The frame lacks columns; all of them are named.
         EncodeError
             A cell cannot be encoded; the column and the first rows are named.
+        StateError
+            The state belongs to another model, or the model takes none.
         TypeError
             This is no frame.
         """
-        scores = self.anomaly_scores(frame)
+        scores = self.anomaly_scores(frame, state=state)
         return pl.DataFrame({"anomaly_score": scores, "is_anomaly": scores > np.float32(self._threshold)})
 
-    def anomaly_scores(self, frame: Any, *, threads: int | None = None) -> NDArray[np.float32]:
+    def anomaly_scores(
+        self, frame: Any, *, threads: int | None = None, state: FeatureState | None = None
+    ) -> NDArray[np.float32]:
         """Return the scores of a frame's records alone, float32 ``[n]``; see :meth:`score`.
 
         Parameters
         ----------
-        frame
+        frame, state
             As in :meth:`score`.
         threads
             Instead of the scorer's own number: 1 for callers that have their own threads.
@@ -213,11 +245,20 @@ class Scorer:
         self._check_process()
         if isinstance(frame, pl.LazyFrame):
             names = frame.collect_schema().names()
-            wanted = [name for name in names if name in set(self.schema.feature_names)]
+            wanted = [name for name in names if name in set(self.schema.input_columns)]
             pieces = frame.select(wanted).collect_batches(chunk_size=LAZY_CHUNK_ROWS, maintain_order=True)
-            scores = [self.anomaly_scores(piece, threads=threads) for piece in pieces]
+            state = self._state_or_new(state)
+            scores = [self.anomaly_scores(piece, threads=threads, state=state) for piece in pieces]
             return np.concatenate([np.empty(0, np.float32), *scores])
         table = _polars_frame(frame)
+        state = self._state_or_new(state)
+        if self.stage is not None:
+            table = self.stage.apply(table, state=state)
+        return self.computed_scores(table, threads=threads)
+
+    def computed_scores(self, table: pl.DataFrame, *, threads: int | None = None) -> NDArray[np.float32]:
+        """Return the scores of a frame that has all features, the computed ones among them, float32 ``[n]``."""
+        self._check_process()
         columns = self._encoder.column_arrays(table)
 
         def score_batches(starts: Iterable[int], scores: NDArray[np.float32]) -> None:
@@ -263,13 +304,15 @@ class Scorer:
 
         return self._all_scores(len(matrix), score_batches, threads)
 
-    def score_one(self, record: Mapping[str, Any]) -> OneScore:
+    def score_one(self, record: Mapping[str, Any], *, state: FeatureState | None = None) -> OneScore:
         """Score one record, with low latency.
 
         Parameters
         ----------
         record
-            A value for each of the schema's features, None where it is missing; other keys are left alone.
+            A value for each column that the schema reads, None where it is missing; other keys are left alone.
+        state
+            As in :meth:`score`. A model with neighbour features must have it.
 
         Returns
         -------
@@ -282,8 +325,12 @@ class Scorer:
             The record lacks features; all of them are named.
         EncodeError
             A value cannot be held by its feature.
+        StateError
+            The model has neighbour features and there is no state, or one of another model.
         """
         self._check_process()
+        if self.stage is not None or state is not None:
+            record = self._with_neighbours(record, state)
         x = np.empty((1, len(self.schema.features)), dtype=np.float32)
         self._encoder.encode_record(record, x)
         score = float(self._backend.score(x)[0])
@@ -316,6 +363,50 @@ class Scorer:
 
         self._check_process()
         return score_files(self, [inputs] if isinstance(inputs, str) else inputs, output, **options)
+
+    def score_folder(self, inputs: str | Sequence[str], folder: str, **options: Any) -> ScoreSummary:
+        """Score each file into a part in a folder; as :func:`netsieve.engine.scoring.folder.score_folder`.
+
+        Parameters
+        ----------
+        inputs
+            File, folder or pattern, or several of them.
+        folder
+            Output folder.
+        **options
+            Passed on.
+        """
+        from netsieve.engine.scoring.folder import score_folder
+
+        self._check_process()
+        return score_folder(self, [inputs] if isinstance(inputs, str) else inputs, folder, **options)
+
+    def _state_or_new(self, state: FeatureState | None) -> FeatureState | None:
+        if self.stage is None:
+            if state is not None:
+                self.new_state()  # raises
+            return None
+        if state is None:
+            if not self._warned:
+                warnings.warn(
+                    f"{self.model_file.name} has neighbour features and no state was given: nothing is known at the "
+                    "first record; pass state=scorer.new_state(), and the same one for what follows",
+                    stacklevel=4,
+                )
+                self._warned = True
+            return self.new_state()
+        return state
+
+    def _with_neighbours(self, record: Mapping[str, Any], state: FeatureState | None) -> Mapping[str, Any]:
+        if self.stage is None or state is None:
+            self.new_state()  # raises where the model takes none
+            raise StateError(
+                f"{self.model_file.name} has neighbour features, which one record alone does not have; pass "
+                "state=scorer.new_state(), and the same one for what follows"
+            )
+        values = {name: [record[name]] for name in self.stage.declaration.input_columns if name in record}
+        computed = self.stage.apply(pl.DataFrame(values, strict=False), state=state)
+        return {**record, **computed.select(self.stage.declaration.columns).row(0, named=True)}
 
     def _all_scores(
         self,
@@ -378,13 +469,6 @@ def _restored(model: ModelFile, options: dict[str, Any], policy: str, threshold:
 def _check_at_least(name: str, value: int, least: int) -> None:
     if value < least:
         raise ValueError(f"{name} is {value}, where at least {least} is expected")
-
-
-def _available_processors() -> int:
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:
-        return os.cpu_count() or 1
 
 
 def _best_batch_size(model: ModelFile) -> int:

@@ -1,24 +1,40 @@
-"""Files to scores: inputs are read in order, and parsed and scored in parallel, block by block."""
+"""Files to scores: inputs are read in order, and parsed and scored in parallel, block by block.
+
+For a model with neighbour features the blocks are parsed in parallel, go through the feature stage one after the
+other, and are scored in parallel.
+"""
 
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass
+from contextlib import closing, suppress
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 import numpy as np
 
 from netsieve.engine.errors import EncodeError, MissingColumnError
-from netsieve.engine.scoring.pipeline import ordered_map
 from netsieve.engine.sources.formats import open_source
-from netsieve.engine.sources.source import RAW_BYTES, Block, ColumnRequest, ParsedBlock, ReadOptions, Reject, Source
+from netsieve.engine.sources.pipeline import ordered_map
+from netsieve.engine.sources.source import (
+    ANY_RECORD,
+    RAW_BYTES,
+    Block,
+    ColumnRequest,
+    ParsedBlock,
+    ReadOptions,
+    Reject,
+    Source,
+)
 
 if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
+    from netsieve.engine.features.stage import Observations
+    from netsieve.engine.features.state import FeatureState
     from netsieve.engine.scoring.scorer import Scorer
 
 Result = TypeVar("Result")
@@ -26,8 +42,17 @@ Result = TypeVar("Result")
 BLOCK_BYTES: Final = 2 * 1024 * 1024
 """Text of a block. Measured on 10 M records, two threads, CSV to Parquet: 2, 4 and 8 MiB take the same time, 1 MiB some
 10 % more, and peak memory is 200, 245 and 290 MB."""
+EVENT_FAMILY: Final = "suricata."
+"""Record types with this beginning are events of one log that mixes them."""
 SHOWN_COLUMNS: Final = 12
 """Columns of a file that an error names."""
+
+
+def options_for(options: ReadOptions, record_type: str) -> ReadOptions:
+    """Return the options for the records of a model: of mixed events it takes those that it was trained on."""
+    if options.event_type is None and record_type.startswith(EVENT_FAMILY):
+        return replace(options, event_type=record_type.removeprefix(EVENT_FAMILY))
+    return options
 
 
 NumberedBlock = tuple[int, Source, Block]
@@ -40,12 +65,14 @@ class Inputs:
     ----------
     files
         Paths, or ``"-"`` for standard input, in order.
-    features
+    needed
         Columns that every file must have.
     request
-        Columns wanted, the features among them, and how they are read from text.
+        Columns wanted, those needed among them, and how they are read from text.
     options
         How the files are read, where their content does not tell.
+    record_type
+        What the model was trained on.
 
     Attributes
     ----------
@@ -54,13 +81,20 @@ class Inputs:
     """
 
     def __init__(
-        self, files: Sequence[str], features: Sequence[str], request: ColumnRequest, options: ReadOptions
+        self,
+        files: Sequence[str],
+        needed: Sequence[str],
+        request: ColumnRequest,
+        options: ReadOptions,
+        *,
+        record_type: str = ANY_RECORD,
     ) -> None:
         self.files = files
         self.columns: tuple[str, ...] = ()
-        self._features = features
+        self._needed = needed
         self._request = request
-        self._options = options
+        self._options = options_for(options, record_type)
+        self._record_type = record_type
 
     def numbered_blocks(self) -> Iterator[list[NumberedBlock]]:
         """Yield each block of all files, in order, with its number and source, as the only item of a list.
@@ -80,17 +114,26 @@ class Inputs:
 
     def _open(self, path: str) -> Source:
         source = open_source(path, columns=self._request, options=self._options, block_bytes=BLOCK_BYTES)
-        missing = [name for name in self._features if name not in source.columns]
+        missing = [name for name in self._needed if name not in source.columns]
         if missing:
             source.close()
-            shown = ", ".join(map(repr, source.columns[:SHOWN_COLUMNS]))
-            more = f" and {len(source.columns) - SHOWN_COLUMNS} more" if len(source.columns) > SHOWN_COLUMNS else ""
-            raise MissingColumnError(
-                f"{path!r} lacks {len(missing)} column{'s' * (len(missing) > 1)} that the model needs: "
-                f"{', '.join(map(repr, missing))}; it has {shown}{more}; is it the right file, with a header line?"
-            )
+            raise MissingColumnError(self._misfit(path, source, missing))
         self.columns = self.columns or source.columns
         return source
+
+    def _misfit(self, path: str, source: Source, missing: Sequence[str]) -> str:
+        lacks = (
+            f"lacks {len(missing)} column{'s' * (len(missing) > 1)} that the model needs: "
+            f"{', '.join(map(repr, missing))}"
+        )
+        shown = ", ".join(map(repr, source.columns[:SHOWN_COLUMNS]))
+        more = f" and {len(source.columns) - SHOWN_COLUMNS} more" if len(source.columns) > SHOWN_COLUMNS else ""
+        if source.record_type != self._record_type:
+            return (
+                f"{path!r} holds records of type {source.record_type}, but the model is for {self._record_type}: the "
+                f"file {lacks}; it has {shown}{more}; score it with a model for {source.record_type}"
+            )
+        return f"{path!r} {lacks}; it has {shown}{more}; is it the right file, with a header line?"
 
     @property
     def are_files(self) -> bool:
@@ -149,6 +192,7 @@ def score_blocks(
     *,
     threads: int,
     watch: Callable[[], None] | None = None,
+    state: FeatureState | None = None,
 ) -> Generator[BlockResult[Result], None, None]:
     """Yield each block's result, in order of the records.
 
@@ -164,37 +208,99 @@ def score_blocks(
         Worker threads.
     watch
         Called now and then while no block is ready; what it raises ends the job.
+    state
+        What is known of the hosts so far, for a model with neighbour features; it is updated.
 
     Raises
     ------
     NetsieveError
         A file cannot be read or lacks columns.
     """
+    stalling = not inputs.are_files
 
-    def work(item: list[NumberedBlock]) -> BlockResult[Result]:
+    def parse(item: list[NumberedBlock]) -> _ParsedItem:
         # Taken out of the list, so that the text is gone from memory once it is parsed
         number, source, block = item.pop()
         records = block.records + sum(block.skipped.values())
-        parsed = source.parse(block)
-        del block
+        return _ParsedItem(number, records, source.parse(block))
+
+    def score(item: _ParsedItem) -> BlockResult[Result]:
+        parsed = item.parsed
         frame, record, scores, rejects = _scores(scorer, parsed)
         return BlockResult(
-            result=finish(ScoredBlock(number, parsed.source_file, frame, record, scores)),
-            records=records,
+            result=finish(ScoredBlock(item.number, parsed.source_file, frame, record, scores)),
+            records=item.records,
             scored=len(scores),
             rejects=rejects,
             skipped=parsed.skipped,
             bytes_read=parsed.bytes_read,
         )
 
-    return ordered_map(
-        work,
+    options = {"threads": threads, "waiting": scorer.max_queued_batches}
+    if scorer.stage is None or state is None:
+        blocks = inputs.numbered_blocks()
+        yield from ordered_map(
+            lambda item: score(parse(item)),
+            blocks,
+            threads=threads,
+            waiting=scorer.max_queued_batches,
+            stalling=stalling,
+            watch=watch,
+        )
+        return
+    # The inner map parses; the outer one scores, and whichever of its threads is free pulls the next block through the
+    # stage. The blocks come to it one by one, in order
+    stopped = threading.Event()
+
+    def check_stopped() -> None:
+        if stopped.is_set():
+            raise _StoppedError
+
+    prepared = ordered_map(
+        lambda item: _prepared(scorer, parse(item)),
         inputs.numbered_blocks(),
-        threads=threads,
-        waiting=scorer.max_queued_batches,
-        stalling=not inputs.are_files,
-        watch=watch,
+        stalling=stalling,
+        watch=check_stopped,
+        **options,
     )
+    scored = ordered_map(score, _staged(scorer, prepared, state), stalling=stalling, watch=watch, **options)
+    try:
+        yield from scored
+    finally:
+        stopped.set()
+        scored.close()
+        # One that still waits for its input cannot be closed; its threads end with the process
+        with suppress(ValueError):
+            prepared.close()
+
+
+class _StoppedError(Exception):
+    """The job is over while a block was awaited."""
+
+
+@dataclass(frozen=True, slots=True)
+class _ParsedItem:
+    number: int
+    records: int
+    parsed: ParsedBlock
+
+
+def _prepared(scorer: Scorer, item: _ParsedItem) -> tuple[_ParsedItem, Observations]:
+    assert scorer.stage is not None
+    try:
+        return item, scorer.stage.prepare(item.parsed.frame, item.parsed.end_time)
+    except EncodeError as error:
+        raise EncodeError(f"{item.parsed.source_file!r}: {error}") from error
+
+
+def _staged(
+    scorer: Scorer, prepared: Iterator[tuple[_ParsedItem, Observations]], state: FeatureState
+) -> Iterator[_ParsedItem]:
+    """Yield the blocks with the computed columns."""
+    assert scorer.stage is not None
+    for item, seen in prepared:
+        frame = item.parsed.frame.with_columns(scorer.stage.update(seen, state))
+        yield replace(item, parsed=replace(item.parsed, frame=frame))
 
 
 def _scores(
@@ -205,7 +311,7 @@ def _scores(
     # NumPy takes a range number by number
     record = np.arange(numbers.start, numbers.stop) if isinstance(numbers, range) else numbers
     try:
-        return parsed.frame, record, scorer.anomaly_scores(parsed.frame, threads=1), parsed.rejects
+        return parsed.frame, record, scorer.computed_scores(parsed.frame, threads=1), parsed.rejects
     except EncodeError as error:
         _refuse_wrong_types(scorer, parsed, error)
     bad = _unencodable_rows(scorer, parsed.frame, 0)
@@ -217,13 +323,13 @@ def _scores(
     good[[row for row, _ in bad]] = False
     frame = parsed.frame.filter(good)
     merged = sorted([*parsed.rejects, *rejects], key=lambda reject: reject.record)
-    return frame, record[good], scorer.anomaly_scores(frame, threads=1), merged
+    return frame, record[good], scorer.computed_scores(frame, threads=1), merged
 
 
 def _refuse_wrong_types(scorer: Scorer, parsed: ParsedBlock, error: EncodeError) -> None:
     """Raise where a column as a whole, not some of its cells, cannot be encoded."""
     try:
-        scorer.anomaly_scores(parsed.frame.clear(), threads=1)
+        scorer.computed_scores(parsed.frame.clear(), threads=1)
     except EncodeError:
         raise EncodeError(f"{parsed.source_file!r}: {error}") from error
 
@@ -231,7 +337,7 @@ def _refuse_wrong_types(scorer: Scorer, parsed: ParsedBlock, error: EncodeError)
 def _unencodable_rows(scorer: Scorer, frame: pl.DataFrame, first: int) -> list[tuple[int, str]]:
     """Return the rows that cannot be encoded and why, by halving."""
     try:
-        scorer.anomaly_scores(frame, threads=1)
+        scorer.computed_scores(frame, threads=1)
     except EncodeError as error:
         if frame.height == 1:
             return [(first, str(error))]

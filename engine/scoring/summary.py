@@ -42,12 +42,16 @@ class ScoreSummary:
         Skipped lines by reason.
     files
         Number of input files.
+    files_finished_before, files_failed
+        Of a folder of parts: files that an earlier run had scored, and files that could not be scored.
     threshold, policy
         The threshold and the policy it stems from.
     output
         Output file, ``"-"`` for standard output, or None where none was written.
     rejects
         Rejects file, or None where nothing was rejected.
+    entities
+        Ranking of entities, or None where none was asked for.
     notes
         What the reader should know about the output: renamed or absent columns.
     """
@@ -63,10 +67,13 @@ class ScoreSummary:
     peak_rss_bytes: int = 0
     skipped: dict[str, int] = field(default_factory=dict)
     files: int = 0
+    files_finished_before: int = 0
+    files_failed: int = 0
     threshold: float = 0.0
     policy: str = ""
     output: str | None = None
     rejects: str | None = None
+    entities: str | None = None
     notes: list[str] = field(default_factory=list)
 
     def count(self, block: BlockResult[Any]) -> None:
@@ -86,8 +93,10 @@ class ScoreSummary:
         """Return the summary as names and values to show."""
         skipped = ", ".join(f"{reason} {count:,}" for reason, count in self.skipped.items())
         share = f" ({self.anomalies / self.rows_scored:.3%})" if self.rows_scored else ""
+        finished = f", {self.files_finished_before:,} finished before" if self.files_finished_before else ""
+        failed = f", {self.files_failed:,} failed" if self.files_failed else ""
         return [
-            ("records in", f"{self.rows_in:,} from {self.files:,} file{'s' * (self.files != 1)}"),
+            ("records in", f"{self.rows_in:,} from {self.files:,} file{'s' * (self.files != 1)}{finished}{failed}"),
             ("scored", f"{self.rows_scored:,}"),
             ("rejected", f"{self.rows_rejected:,}" + (f", see {self.rejects}" if self.rejects else "")),
             ("skipped", f"{self.rows_skipped:,}" + (f" ({skipped})" if skipped else "")),
@@ -96,6 +105,7 @@ class ScoreSummary:
             ("time", f"{self.seconds:.2f} s, {self.rows_per_second:,.0f} records/s"),
             ("peak memory", f"{self.peak_rss_bytes / 1e6:,.0f} MB"),
             ("written", f"{self.rows_written:,} records to {self.output}" if self.output else "nothing"),
+            *([("entities", f"ranked in {self.entities}")] if self.entities else []),
         ]
 
     def check(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 
@@ -13,12 +13,40 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from netsieve.engine.sources.bytestream import ByteStream
-    from netsieve.kernels._native import RecordScan
 
 MAX_RECORD_BYTES: Final = 16 * 1024 * 1024
 """A longer record is rejected, so that one quote that never closes cannot swallow the file."""
 
-Scan = Callable[["NDArray[np.uint8]", bool], "RecordScan"]
+
+class RecordCounts(Protocol):
+    """What a scan found, all of it before ``end``."""
+
+    @property
+    def records(self) -> int:
+        """Records, those among them that parsing will reject."""
+
+    @property
+    def blank(self) -> int:
+        """Blank lines."""
+
+    @property
+    def headers(self) -> int:
+        """Header lines."""
+
+    @property
+    def lines(self) -> int:
+        """Newlines."""
+
+    @property
+    def end(self) -> int:
+        """Offset behind the last complete record."""
+
+    @property
+    def overlong_open(self) -> bool:
+        """Whether the record at ``end`` is too long and has no end yet."""
+
+
+Scan = Callable[["NDArray[np.uint8]", bool], RecordCounts]
 """``scan(text, final)``: counts the records of a text that begins with one (``kernels._native.scan_records``)."""
 
 
@@ -89,7 +117,7 @@ class BlockCutter:
                 raw, length, rest, final = self._discard_line(rest)
                 yield self._overlong_block(raw, length)
 
-    def _block(self, data: NDArray[np.uint8], found: RecordScan) -> Block:
+    def _block(self, data: NDArray[np.uint8], found: RecordCounts) -> Block:
         skipped = {reason: count for reason, count in (("blank", found.blank), ("header", found.headers)) if count}
         block = Block(
             source_file=self._stream.name,

@@ -111,6 +111,8 @@ class ByteStream:
     ----------
     path
         A file, or ``-`` for standard input.
+    opened
+        The file where it is open already; it is closed with the stream.
 
     Attributes
     ----------
@@ -130,13 +132,15 @@ class ByteStream:
         truncated or damaged. The text names the file and the byte.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, opened: Any = None) -> None:
         self.name = path
         self.offset = 0
         self.total_bytes: int | None = None
         try:
-            if path == STANDARD_INPUT:
-                raw: Any = sys.stdin.buffer
+            if opened is not None:
+                raw: Any = opened
+            elif path == STANDARD_INPUT:
+                raw = sys.stdin.buffer
             else:
                 raw = open(path, "rb", buffering=0)  # noqa: SIM115 (closed by close)
                 status = os.fstat(raw.fileno())
@@ -146,7 +150,7 @@ class ByteStream:
                 first += more
         except OSError as error:
             raise SourceError(f"cannot read {self.label}: {error.strerror or error}") from error
-        self._counted = _CountedInput(raw, first, owned=path != STANDARD_INPUT)
+        self._counted = _CountedInput(raw, first, owned=opened is not None or path != STANDARD_INPUT)
         self._peeked = memoryview(b"")
         self.compression: str | None = None
         self._content: io.RawIOBase | io.BufferedIOBase | Any = self._counted

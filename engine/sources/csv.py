@@ -112,13 +112,14 @@ class CsvSource:
         self._leading_blank = self._skip_to_first_record()
         fields, first_record, lines, self._delimiter = self._read_first_record(delimiter)
         if names is None:
-            self.columns = _header_names(fields, stream.label)
+            self._file_columns = self.names_of(fields, stream.label)
             self._header = first_record.rstrip(b"\r\n")
             stream.skip(len(first_record))
         else:
-            self.columns = _given_names(names, fields, stream.label)
+            self._file_columns = _given_names(names, fields, stream.label)
             self._header = self._delimiter.join(names).encode()
             lines = 0
+        self.columns = self._file_columns
         self._codes = self._known_codes()
         self._inferred: frozenset[int] = frozenset()
         self._cutter = BlockCutter(
@@ -176,7 +177,7 @@ class CsvSource:
                 break
             for column in fractions:  # held integers so far: read the block again with floats
                 codes[column] = KIND_CODES["float"]
-        wanted = [name for name, code in zip(self.columns, codes, strict=True) if code != SKIPPED]
+        wanted = [name for name, code in zip(self._file_columns, codes, strict=True) if code != SKIPPED]
         frame = pl.DataFrame({name: pl.Series(column) for name, column in zip(wanted, parsed.columns, strict=True)})
         record: NDArray[np.int64] | range = range(block.first_record, block.first_record + parsed.rows)
         if len(rejected):
@@ -190,6 +191,19 @@ class CsvSource:
             source_file=block.source_file,
             bytes_read=block.bytes_read,
         )
+
+    def names_of(self, fields: list[str], label: str, *, unique: bool = True) -> tuple[str, ...]:
+        """Return the columns' names by the fields of the header line.
+
+        Raises
+        ------
+        SourceError
+            Two columns have one name, and they must be ``unique``.
+        """
+        names = tuple(field.strip() or f"column_{number}" for number, field in enumerate(fields, 1))
+        if unique:
+            check_unique(names, label)
+        return names
 
     def _scan(self, text: NDArray[np.uint8], final: bool) -> _native.RecordScan:
         return _native.scan_records(text, ord(self._delimiter), self._header, self._max_record, final)
@@ -232,7 +246,7 @@ class CsvSource:
 
     def _known_codes(self) -> list[int]:
         codes = []
-        for name in self.columns:
+        for name in self._file_columns:
             wanted = self._request.wants(name)
             codes.append(KIND_CODES[self._request.kinds.get(name, "string")] if wanted else SKIPPED)
         return codes
@@ -240,12 +254,12 @@ class CsvSource:
     def _infer_kinds(self, text: NDArray[np.uint8]) -> None:
         unknown = [
             i
-            for i, name in enumerate(self.columns)
+            for i, name in enumerate(self._file_columns)
             if self._request.infer and name not in self._request.kinds and self._request.wants(name)
         ]
         if not unknown:
             return
-        kinds = _native.infer_kinds(text, ord(self._delimiter), self._header, self._max_record, len(self.columns))
+        kinds = _native.infer_kinds(text, ord(self._delimiter), self._header, self._max_record, len(self._file_columns))
         for i in unknown:
             self._codes[i] = kinds[i]
         self._inferred = frozenset(unknown)
@@ -266,12 +280,12 @@ class CsvSource:
 
     def _reason(self, reason: int, column: int, cell: bytes) -> str:
         if reason == FIELD_COUNT:
-            return f"{column} field{'' if column == 1 else 's'}, expected {len(self.columns)}"
+            return f"{column} field{'' if column == 1 else 's'}, expected {len(self._file_columns)}"
         if reason == OVERLONG:
             return overlong_reason(self._max_record)
         if reason == MISQUOTED:
             return "a quoted field is not closed, or text follows its closing quote"
-        what = f"column {self.columns[column]!r}: {CELL_REASONS[reason]}"
+        what = f"column {self._file_columns[column]!r}: {CELL_REASONS[reason]}"
         if reason == INVALID_UTF8:
             return what
         shown = cell.decode("utf-8", "replace")
@@ -290,14 +304,9 @@ def open_stream(stream: ByteStream, request: ColumnRequest, options: ReadOptions
     return CsvSource(stream, request, delimiter=options.delimiter, names=options.names, block_bytes=block_bytes)
 
 
-def _header_names(fields: list[str], label: str) -> tuple[str, ...]:
-    names = tuple(field.strip() or f"column_{number}" for number, field in enumerate(fields, 1))
-    _check_unique(names, f"{label} has no header line with unique names (if it has none at all, give the column names)")
-    return names
-
-
 def _given_names(names: Sequence[str], fields: list[str], label: str) -> tuple[str, ...]:
-    _check_unique(names, "the column names given are not unique")
+    if twice := _named_twice(names):
+        raise SourceError(f"duplicate column name {twice}: the column names given are not unique")
     if len(names) != len(fields):
         raise SourceError(
             f"{label}: the first record has {len(fields)} fields, but {len(names)} column names were given"
@@ -305,8 +314,15 @@ def _given_names(names: Sequence[str], fields: list[str], label: str) -> tuple[s
     return tuple(names)
 
 
-def _check_unique(names: Sequence[str], complaint: str) -> None:
+def check_unique(names: Sequence[str], label: str) -> None:
+    """Raise :class:`SourceError` where a header line names a column twice."""
+    if twice := _named_twice(names):
+        raise SourceError(
+            f"duplicate column name {twice}: {label} has no header line with unique names (if it has none at all, "
+            "give the column names)"
+        )
+
+
+def _named_twice(names: Sequence[str]) -> str:
     twice = [name for name, count in Counter(names).items() if count > 1]
-    if twice:
-        shown = ", ".join(map(repr, twice[:5])) + (f" and {len(twice) - 5} more" if len(twice) > 5 else "")
-        raise SourceError(f"duplicate column name {shown}: {complaint}")
+    return ", ".join(map(repr, twice[:5])) + (f" and {len(twice) - 5} more" if len(twice) > 5 else "")

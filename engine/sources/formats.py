@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any, Final, NamedTuple
@@ -10,6 +11,7 @@ from netsieve.engine.errors import SourceError
 from netsieve.engine.sources.bytestream import ByteStream
 from netsieve.engine.sources.plain_text import LOOKED_AT
 from netsieve.engine.sources.source import BLOCK_BYTES, ColumnRequest, ReadOptions, Source
+from netsieve.engine.sources.zeek_detection import is_zeek
 
 CAPTURE_MAGIC: Final = frozenset(
     bytes.fromhex(magic) for magic in ("d4c3b2a1", "a1b2c3d4", "4d3cb2a1", "a1b23c4d", "0a0d0d0a")
@@ -35,17 +37,50 @@ def _is_parquet(head: bytes, _name: str) -> bool:
     return head.startswith(b"PAR1")
 
 
+def _is_json(head: bytes, _name: str) -> bool:
+    return _JSON_OBJECTS.match(head) is not None
+
+
+def _is_eve(head: bytes, name: str) -> bool:
+    return _is_json(head, name) and _EVENT_TYPE.search(head) is not None
+
+
 def _is_capture(head: bytes, _name: str) -> bool:
     return head[:4] in CAPTURE_MAGIC
+
+
+def _told_by_module(module: str) -> Format:
+    """Return a format whose module has a detector of its own; it is imported when a file is first looked at."""
+
+    def is_format(head: bytes, name: str) -> bool:
+        return bool(import_module(module).is_format(head, name))
+
+    return Format(module, is_format)
 
 
 def _is_anything(_head: bytes, _name: str) -> bool:
     return True
 
 
+_JSON_OBJECTS: Final = re.compile(rb'(?:\xef\xbb\xbf)?[ \t\r\n]*(?:\[[ \t\r\n]*)?\{[ \t\r\n]*["}]')
+_EVENT_TYPE: Final = re.compile(
+    rb'"event_type"[ \t]*:[ \t]*"(?:flow|netflow|alert|dns|http|http2|tls|fileinfo|anomaly|stats|ssh|smtp|smb|ftp|'
+    rb"ftp_data|dhcp|krb5|snmp|sip|rdp|rfb|mqtt|nfs|tftp|ike|ikev2|quic|dcerpc|dnp3|modbus|drop|metadata|pgsql|"
+    rb'bittorrent_dht|packetinfo|frame|arp|ldap|mdns|websocket|pop3|enip|template)"'
+)
+"""Suricata's event types: other logs have members called ``event_type``, too."""
+
 FORMATS: Final[dict[str, Format]] = {
     "parquet": Format("netsieve.engine.sources.parquet", _is_parquet),
+    "eve": Format("netsieve.engine.sources.eve", _is_eve),
+    "zeek": Format("netsieve.engine.sources.zeek", is_zeek),
+    "ndjson": Format("netsieve.engine.sources.ndjson", _is_json),
     "pcap": Format("netsieve.engine.sources.pcap", _is_capture),
+    "nfdump": _told_by_module("netsieve.engine.sources.nfdump"),
+    "argus": _told_by_module("netsieve.engine.sources.argus"),
+    "cicflowmeter": _told_by_module("netsieve.engine.sources.cicflowmeter"),
+    "beth": _told_by_module("netsieve.engine.sources.beth"),
+    "adfa": _told_by_module("netsieve.engine.sources.adfa"),
     # What no other format claims is delimited text, or an error that opening it names
     "csv": Format("netsieve.engine.sources.csv", _is_anything),
 }

@@ -11,9 +11,14 @@ from typing import Final
 from netsieve.engine.errors import SourceError
 from netsieve.engine.sources.bytestream import STANDARD_INPUT
 
-FOLDER_SUFFIXES: Final = (".csv", ".tsv", ".psv", ".txt", ".binetflow", ".parquet", ".pq")
+FOLDER_SUFFIXES: Final = (
+    *(".csv", ".tsv", ".psv", ".txt", ".binetflow", ".parquet", ".pq", ".nfdump"),
+    *(".json", ".jsonl", ".ndjson", ".log", ".labeled", ".pcap", ".pcapng", ".cap"),
+)
 """Files of a folder that are read, also with one of the suffixes below behind."""
 COMPRESSION_SUFFIXES: Final = (".gz", ".zst")
+FOLDER_PREFIXES: Final = ("nfcapd.",)
+"""Programs that write files with the time in place of a suffix."""
 
 
 def expand_inputs(inputs: Sequence[str]) -> list[str]:
@@ -67,7 +72,7 @@ def _is_readable_name(name: str) -> bool:
     lower = name.lower()
     for suffix in COMPRESSION_SUFFIXES:
         lower = lower.removesuffix(suffix)
-    return lower.endswith(FOLDER_SUFFIXES) and not name.startswith((".", "_"))
+    return (lower.endswith(FOLDER_SUFFIXES) or lower.startswith(FOLDER_PREFIXES)) and not name.startswith((".", "_"))
 
 
 def _raise(error: OSError) -> None:

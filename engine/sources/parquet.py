@@ -15,10 +15,12 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from netsieve.engine.errors import SourceError
+from netsieve.engine.sources.adfa import TRACE_COLUMN, TraceTable, widened_request
 from netsieve.engine.sources.bytestream import STANDARD_INPUT, ByteStream
-from netsieve.engine.sources.source import RAW_BYTES, Block, ColumnRequest, ParsedBlock, ReadOptions, Reject
+from netsieve.engine.sources.source import RAW_BYTES, Block, ColumnRequest, ParsedBlock, ReadOptions, Reject, Source
 
-BATCH_ROWS: Final = 65_536
+BATCH_ROWS: Final = 16_384
+"""Measured scoring 2 M records of 13 columns on two threads: 65,536 rows 330 MB, 16,384 rows 266 MB, as fast."""
 BATCH_BYTES: Final = 32 * 1024 * 1024
 """A batch holds fewer rows where they are wide."""
 SPOOL_CHUNK: Final = 1024 * 1024
@@ -85,6 +87,13 @@ class ParquetSource:
         self._file.close(force=True)
         self._close_spool()
         self._stream.close()
+
+    def holds_lists(self, column: str) -> bool:
+        """Whether there is such a column, and it holds lists of integers."""
+        if column not in self.columns:
+            return False
+        kind = self._file.schema_arrow.field(column).type
+        return bool((pa.types.is_list(kind) or pa.types.is_large_list(kind)) and pa.types.is_integer(kind.value_type))
 
     def _close_spool(self) -> None:
         if self._spool is not None:
@@ -169,15 +178,18 @@ class ParquetSource:
         return Reject(block.source_file, block.first_record + row, None, None, reason, raw[:RAW_BYTES])
 
 
-def open_stream(stream: ByteStream, request: ColumnRequest, options: ReadOptions, block_bytes: int) -> ParquetSource:
+def open_stream(stream: ByteStream, request: ColumnRequest, options: ReadOptions, block_bytes: int) -> Source:
     """Return the stream as a source; Parquet says itself what other formats need to be told.
+
+    A table of system-call traces gets the columns that describe them.
 
     Raises
     ------
     SourceError
         It is damaged.
     """
-    return ParquetSource(stream, request)
+    table = ParquetSource(stream, widened_request(request))
+    return TraceTable(table, request) if table.holds_lists(TRACE_COLUMN) else table
 
 
 def _from_text(column: pl.Series, kind: str) -> tuple[pl.Series, NDArray[np.bool_]]:

@@ -43,12 +43,17 @@ FOREIGN_FORMATS: Final = {
 
 def check_text(head: bytes, label: str) -> None:
     """Raise :class:`SourceError` where a file that begins with ``head`` is no UTF-8 text that can be read here."""
-    for mark, encoding in WIDE_ENCODINGS.items():
-        if head.startswith(mark):
-            raise _wide_encoding(label, encoding)
     for magic, kind in FOREIGN_FORMATS.items():
         if head.startswith(magic):
             raise SourceError(f"{label} is {kind}; expected delimited text (CSV) or Parquet")
+    check_encoding(head, label)
+
+
+def check_encoding(head: bytes, label: str) -> None:
+    """Raise :class:`SourceError` where a file that begins with ``head`` is no text, or in UTF-16 or UTF-32."""
+    for mark, encoding in WIDE_ENCODINGS.items():
+        if head.startswith(mark):
+            raise _wide_encoding(label, encoding)
     # UTF-16 without a mark: every other byte of mostly Latin text is NUL
     if len(head) >= 4 and max(head[::2].count(0), head[1::2].count(0)) > len(head) // 4:
         other = min(head[::2].count(0), head[1::2].count(0))

@@ -15,8 +15,18 @@ from numpy.typing import NDArray
 from netsieve.engine.errors import SourceError
 from netsieve.engine.sources.formats import open_source
 from netsieve.engine.sources.inputs import expand_inputs
-from netsieve.engine.sources.source import BLOCK_BYTES, ColumnRequest, ParsedBlock, ReadOptions, Reject
+from netsieve.engine.sources.source import (
+    ANY_RECORD,
+    BLOCK_BYTES,
+    ColumnRequest,
+    ParsedBlock,
+    ReadOptions,
+    Reject,
+    Source,
+)
 
+SHOWN_COLUMNS: Final = 6
+"""Columns that an error names."""
 KEPT_REJECTS: Final = 1000
 """Rejects of which :func:`read_frame` keeps the details; the others are counted."""
 
@@ -59,6 +69,8 @@ class FrameRead:
         Records that could not be read: how many, and the first :data:`KEPT_REJECTS` of them.
     skipped
         Lines that are no records, by reason.
+    record_type
+        What the records are, as the first file's source says.
     """
 
     frame: pl.DataFrame
@@ -66,6 +78,7 @@ class FrameRead:
     rejected: int
     rejects: list[Reject]
     skipped: dict[str, int]
+    record_type: str = ANY_RECORD
 
 
 def read_frame(
@@ -95,7 +108,8 @@ def read_frame(
     Raises
     ------
     SourceError
-        An input cannot be read, or ``max_rows`` is not positive.
+        An input cannot be read, ``max_rows`` is not positive, or the files hold different types of records with
+        different columns.
     """
     if max_rows is not None and max_rows < 1:
         raise SourceError(f"max_rows is {max_rows}; expected at least 1")
@@ -104,10 +118,12 @@ def read_frame(
     rejects: list[Reject] = []
     rejected = rows_seen = 0
     empty: pl.DataFrame | None = None
+    first = _FirstType()
     for path in expand_inputs(inputs):
         source = open_source(path, columns=columns, options=options, block_bytes=block_bytes)
         with closing(source):
             wanted = [name for name in source.columns if columns is None or columns.wants(name)]
+            first.check(source, wanted)
             empty = empty if empty is not None else pl.DataFrame(schema=dict.fromkeys(wanted, pl.String))
             for block in source.blocks():
                 parsed = source.parse(block)
@@ -125,7 +141,29 @@ def read_frame(
         rejected=rejected,
         rejects=rejects,
         skipped=dict(skipped),
+        record_type=first.record_type,
     )
+
+
+class _FirstType:
+    """The record type and columns of the first file, which the others must fit."""
+
+    def __init__(self) -> None:
+        self.record_type = ANY_RECORD
+        self._path: str | None = None
+        self._columns: set[str] = set()
+
+    def check(self, source: Source, wanted: Sequence[str]) -> None:
+        """Raise :class:`SourceError` where a later file is of another type and lacks or adds columns."""
+        if self._path is None:
+            self._path, self.record_type, self._columns = source.name, source.record_type, set(wanted)
+        elif source.record_type != self.record_type and (differing := self._columns.symmetric_difference(wanted)):
+            shown = ", ".join(map(repr, sorted(differing)[:SHOWN_COLUMNS]))
+            shown += ", ..." if len(differing) > SHOWN_COLUMNS else ""
+            raise SourceError(
+                f"'{source.name}' holds {source.record_type}, but '{self._path}' {self.record_type}, and their columns "
+                f"differ ({shown}); give one type of records at a time"
+            )
 
 
 class _Sample:

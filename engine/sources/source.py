@@ -17,6 +17,10 @@ BLOCK_BYTES: Final = 4 * 1024 * 1024
 """Text read at a time. 4 MiB took least processor time of 1 to 16 MiB: the columns of a block stay in cache."""
 RAW_BYTES: Final = 4096
 """A rejected record's text is cut at so many bytes."""
+CLASH_PREFIX: Final = "input_"
+"""Put before the name of a column that has the name of an added one: scored files can be read again."""
+ANY_RECORD: Final = "record"
+"""Record type of files that do not tell what their records are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,7 @@ class ReadOptions:
     input_format
         Name of a format (:data:`netsieve.engine.sources.formats.FORMATS`); None tells it by content, then by name.
     names
-        Column names of delimited text without a header line.
+        Column names of delimited text without a header line, and of JSON lines that are not to be searched for them.
     delimiter
         Delimiter of text; None looks for it.
     event_type

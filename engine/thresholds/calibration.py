@@ -180,6 +180,31 @@ class Calibration:
             np.interp(position, np.append(knots[below], first_exact), np.append(self.quantiles[below], exact[0]))
         )
 
+    def surprise(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return -log10 of the probability that a calibration record scores at least as high.
+
+        Parameters
+        ----------
+        scores
+            float32 ``[n]``, finite.
+
+        Returns
+        -------
+        float32 ``[n]``
+            From 0 to ``log10(n + 1)``: of k calibration scores that are no lower, ``log10((n + 1) / (k + 1))``. k is
+            exact among the largest 2,000, and interpolated between the quantiles below them.
+        """
+        exact = self.largest[::-1]
+        reached = len(exact) - np.searchsorted(exact, scores, side="left").astype(np.float64)
+        below = scores < exact[0]
+        if below.any():
+            knots = np.linspace(0, self.n - 1, SCORE_QUANTILE_COUNT)
+            inner = knots < self.n - len(exact)
+            values = np.append(self.quantiles[inner], exact[0]).astype(np.float64)
+            places = np.append(knots[inner], self.n - len(exact))
+            reached[below] = self.n - np.interp(scores[below], values, places)
+        return np.log10((self.n + 1) / (reached + 1)).astype(np.float32)
+
     def to_json(self) -> str:
         """Return the calibration as compact JSON text: finite numbers only, a missing value is null."""
         content = {

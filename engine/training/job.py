@@ -25,10 +25,13 @@ from netsieve.engine.errors import ThresholdError, TrainingError
 from netsieve.engine.evaluation.metrics import Evaluation, evaluate_scores
 from netsieve.engine.features.encoding import Encoder
 from netsieve.engine.features.inference import fit_schema, infer_schema
+from netsieve.engine.features.neighbours import Neighbours
 from netsieve.engine.features.schema import FeatureSchema
+from netsieve.engine.features.schema_file import schema_declaration
 from netsieve.engine.thresholds.calibration import Calibration
 from netsieve.engine.thresholds.policy import best_f1_threshold, default_policy, parse_policy
 from netsieve.engine.training.labels import normal_records, record_time
+from netsieve.engine.training.neighbours import add_neighbours, computed_frame, with_declaration
 from netsieve.engine.training.splits import Splits, SplitShares, split_records
 
 LARGEST_PART: Final = 1_000_000
@@ -130,6 +133,7 @@ def train_detector(
     features: Sequence[str] = (),
     ignore: Sequence[str] = (),
     schema_overrides: Mapping[str, Any] | None = None,
+    neighbours: bool | Neighbours = False,
     threshold: str | None = None,
     time_column: str | None = None,
     shares: SplitShares | None = None,
@@ -153,6 +157,10 @@ def train_detector(
         left out.
     features, ignore, schema_overrides
         Passed to :func:`netsieve.engine.features.inference.infer_schema`.
+    neighbours
+        Whether to compute features of the records around each one, which are then features like all others; a
+        ``[neighbours]`` section in the overrides asks for them too. The frame holds the records in their order. A
+        declaration is taken as it is; columns that the frame has already are then not computed again.
     threshold
         Default threshold policy; None chooses a false-positive rate that the calibration supports. ``"f1"`` is
         chosen on half of the test records, and evaluated on the other half.
@@ -190,15 +198,23 @@ def train_detector(
     is_normal, labelled = None, np.ones(frame.height, dtype=bool)
     if label is not None and normal is not None:
         is_normal, labelled = normal_records(frame, label, normal)
-    unfitted = infer_schema(frame, features=features, ignore=ignore, label=label, overrides=schema_overrides)
+    if initial_weights is None:
+        earlier = None
+    else:
+        earlier = trainer.load_weights(initial_weights)
+        assert earlier.schema is not None
+        neighbours = earlier.schema.neighbours or False
+    frame, declaration = _with_neighbours(frame, neighbours, schema_overrides)
+    unfitted = inferred_schema(
+        frame, declaration, features=features, ignore=ignore, label=label, overrides=schema_overrides
+    )
     time = record_time(frame, unfitted, time_column)
     splits = _split_labelled(is_normal, labelled, None if time is None else time[1], shares, seed)
 
-    if initial_weights is None:
+    if earlier is None:
         model = trainer(detector_parameters(detector, parameters))
         schema = fit_schema(unfitted, frame[splits.train])
     else:
-        earlier = trainer.load_weights(initial_weights)
         assert earlier.schema is not None
         schema = earlier.schema
         model = trainer(replace(earlier.parameters, **(parameters or {})))
@@ -277,6 +293,47 @@ def train_detector(
         evaluation=evaluation,
         parity_rows=_parity_rows(x_test, x_calibration, seed),
     )
+
+
+def inferred_schema(
+    frame: pl.DataFrame,
+    declaration: Neighbours | None = None,
+    *,
+    features: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+    label: str | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> FeatureSchema:
+    """Return the unfitted schema of a frame that may hold neighbour features.
+
+    Parameters
+    ----------
+    frame, features, ignore, label, overrides
+        As for :func:`netsieve.engine.features.inference.infer_schema`. Where only some features are asked for,
+        the computed ones are among them.
+    declaration
+        How the frame's neighbour features were computed; None where it has none.
+    """
+    if declaration is None:
+        return infer_schema(frame, features=features, ignore=ignore, label=label, overrides=overrides)
+    if features or schema_declaration(overrides or {}).features:
+        present = [name for name in declaration.columns if frame[name].count()]
+        features = [*features, *(name for name in present if name not in ignore)]
+    schema = infer_schema(frame, features=features, ignore=ignore, label=label, overrides=overrides)
+    return with_declaration(schema, declaration)
+
+
+def _with_neighbours(
+    frame: pl.DataFrame, neighbours: bool | Neighbours, overrides: Mapping[str, Any] | None
+) -> tuple[pl.DataFrame, Neighbours | None]:
+    if isinstance(neighbours, Neighbours):
+        if not set(neighbours.columns) <= set(frame.columns):
+            frame = computed_frame(frame, neighbours).frame
+        return frame, neighbours
+    if neighbours or schema_declaration(overrides or {}).neighbours is not None:
+        computed = add_neighbours(frame, overrides=overrides)
+        return computed.frame, computed.declaration
+    return frame, None
 
 
 def _split_labelled(

@@ -12,28 +12,34 @@ if TYPE_CHECKING:
     from netsieve.engine.evaluation.metrics import evaluate_scores as evaluate_scores
     from netsieve.engine.features.inference import infer_schema as infer_schema
     from netsieve.engine.features.schema import FeatureSchema as FeatureSchema
+    from netsieve.engine.features.state import FeatureState as FeatureState
     from netsieve.engine.scoring.scorer import Scorer as Scorer
+    from netsieve.engine.sources.scanning import scan as scan
     from netsieve.engine.training.job import train_detector as train_detector
 
 __version__ = "0.1.0"
 
 _HOME = {
     "FeatureSchema": "netsieve.engine.features.schema",
+    "FeatureState": "netsieve.engine.features.state",
     "NetsieveError": "netsieve.engine.errors",
     "Scorer": "netsieve.engine.scoring.scorer",
     "evaluate_scores": "netsieve.engine.evaluation.metrics",
     "infer_schema": "netsieve.engine.features.inference",
+    "scan": "netsieve.engine.sources.scanning",
     "train_detector": "netsieve.engine.training.job",
 }
 
 __all__ = [
     "FeatureSchema",
+    "FeatureState",
     "NetsieveError",
     "Scorer",
     "__version__",
     "evaluate_scores",
     "export",
     "infer_schema",
+    "scan",
     "train_detector",
 ]
 

@@ -25,6 +25,10 @@ imputation = "median"
 
 [columns."Src Port"]
 kind = "ignored"
+
+[neighbours]
+source = "SrcAddr"
+windows = [10, 60]
 """
 
 
@@ -48,11 +52,13 @@ def test_everything_that_can_be_declared(tmp_path):
         "b": ColumnDeclaration(kind="numeric", attributes={"imputation": "median"}),
         "Src Port": ColumnDeclaration(kind="ignored"),
     }
+    assert declared.neighbours == {"source": "SrcAddr", "windows": [10, 60]}
 
 
 def test_an_empty_file_declares_nothing(tmp_path):
     declared = schema_declaration(read(tmp_path, ""))
     assert (declared.features, declared.ignore, declared.columns, declared.settings) == ((), (), {}, {})
+    assert declared.neighbours is None
 
 
 @pytest.mark.parametrize(
@@ -78,6 +84,8 @@ def test_an_empty_file_declares_nothing(tmp_path):
         ("[columns.a]\nkind = 'numeric'\none_hot = 3", "one_hot for column 'a' does not go with kind 'numeric'"),
         ("[columns.a]\nsigned_log = true\none_hot = 3", "one_hot for column 'a' does not go with kind 'numeric'"),
         ("[columns.a]\nkind = 'ignored'\none_hot = 3", "does not go with kind 'ignored'"),
+        ("neighbours = 1", "a table is expected"),
+        ("[neighbours]\nwindow = [1]", "key 'window' in .neighbours. is not known; did you mean 'windows'"),
         ("[columns.a", "no valid TOML"),
     ],
 )

@@ -69,6 +69,8 @@ def test_scan_of_a_part_ends_where_a_record_of_the_whole_ends(text, max_record, 
 
 
 @given(texts, tails, st.integers(1, 3), st.sampled_from([b"", b"a,b"]), st.sampled_from([8, UNLIMITED]))
+@example(b'"""""",""\n', b"", 1, b"", 8)
+@example(b'"""""\n"""\n', b"", 1, b"", 8)
 @settings(max_examples=500, deadline=None)
 def test_parse_gives_the_fields_and_rejects_of_the_naive_twin(text, tail, width, header, max_record):
     text += tail

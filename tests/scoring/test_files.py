@@ -331,14 +331,14 @@ def test_whatever_fails_in_a_worker_leaves_nothing(
     scorer: Scorer, flows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int, error: BaseException
 ) -> None:
     calls = iter(range(10**9))
-    original = Scorer.anomaly_scores
+    original = Scorer.computed_scores
 
     def fail_at_last(self: Scorer, *arguments: Any, **options: Any) -> Any:
         if next(calls) == 20:
             raise error
         return original(self, *arguments, **options)
 
-    monkeypatch.setattr(Scorer, "anomaly_scores", fail_at_last)
+    monkeypatch.setattr(Scorer, "computed_scores", fail_at_last)
     for suffix in ("parquet", "csv"):
         with pytest.raises(type(error)):
             score_files(scorer, [str(flows)], str(tmp_path / f"out.{suffix}"), threads=threads)
@@ -367,7 +367,7 @@ def test_cells_that_cannot_be_encoded_reject_their_records(
 ) -> None:
     """Sources convert text themselves; should a cell get through, its record alone is lost."""
     flow_frame(300).write_parquet(tmp_path / "in.parquet")
-    original = Scorer.anomaly_scores
+    original = Scorer.computed_scores
 
     def refuse_some(self: Scorer, frame: pl.DataFrame, **options: Any) -> Any:
         if frame["Sport"].is_in(unwelcome).any():
@@ -375,7 +375,7 @@ def test_cells_that_cannot_be_encoded_reject_their_records(
         return original(self, frame, **options)
 
     unwelcome = flow_frame(300)["Sport"].gather([0, 151, 299]).to_list()
-    monkeypatch.setattr(Scorer, "anomaly_scores", refuse_some)
+    monkeypatch.setattr(Scorer, "computed_scores", refuse_some)
     out = tmp_path / "out.parquet"
     summary = score_files(scorer, [str(tmp_path / "in.parquet")], str(out), max_rejects=0.1)
     assert [r["record"] for r in summary_rejects(out)] == [0, 151, 299]

@@ -1,4 +1,5 @@
 import random
+from contextlib import closing
 
 import pytest
 
@@ -16,7 +17,6 @@ PCAP = b"\xd4\xc3\xb2\xa1\x02\x00\x04\x00"
         (PNG, "is a PNG image; expected delimited text"),
         (ONNX, "is no text file; expected delimited text"),
         (PCAP, "is no packet capture that can be read"),
-        (b'{"event_type": "flow"}\n', "is JSON; expected"),
         (b"#separator \\x09\n#fields\tts\n", "is a Zeek log; expected"),
         ("a,b\n1,2\n".encode("utf-16"), "is in UTF-16; convert it to UTF-8"),
         ("a,b\n1,2\n".encode("utf-16-le"), "is in UTF-16; convert it to UTF-8"),
@@ -33,6 +33,24 @@ def test_the_wrong_file_is_one_line_of_error(tmp_path, content, message):
         open_source(str(path))
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "form"),
+    [
+        (b'{"timestamp": "2021-06-06", "event_type": "dns"}\n', "eve"),
+        (b'\xef\xbb\xbf\n [\n  {\n    "x": {},\n    "event_type" : "flow"\n  }\n]', "eve"),
+        (b'{"event_type": "login", "user": "x"}\n', "ndjson"),
+        (b'[{"a": 1}]', "ndjson"),
+        (b"{}\n", "ndjson"),
+        (b"[section]\n", "csv"),
+    ],
+)
+def test_json_is_told_by_its_content(tmp_path, content, form):
+    path = tmp_path / "any.log"
+    path.write_bytes(content)
+    with closing(open_source(str(path))) as source:
+        assert type(source).__module__ == f"netsieve.engine.sources.{form}"
 
 
 def test_a_stray_control_character_does_not_make_a_file_binary(tmp_path):

@@ -80,7 +80,7 @@ def test_a_limit_below_one_is_refused(numbers):
         ("argus_binetflow/CTU-Normal*", None, 9_797, 17),
         ("argus_binetflow/slips_test2*", None, 6_751, 16),
         ("iot23/*.csv.gz", None, 16_791, 23),
-        ("beth_sample/labelled_testing_data.csv", None, 100, 16),
+        ("beth_sample/labelled_testing_data.csv", None, 100, 21),
     ],
 )
 def test_real_files_are_read_whole(real_data, pattern, names, rows, columns):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from netsieve.engine.scoring.pipeline import ordered_map
+from netsieve.engine.sources.pipeline import ordered_map
 
 
 @pytest.mark.parametrize("threads", [1, 2, 8])
@@ -107,7 +107,7 @@ def test_closing_early_stops_the_workers() -> None:
 
 
 def test_a_hanging_source_does_not_keep_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("netsieve.engine.scoring.pipeline._STOP_SECONDS", 0.05)
+    monkeypatch.setattr("netsieve.engine.sources.pipeline._STOP_SECONDS", 0.05)
     hang = threading.Event()
 
     def items() -> Iterator[int]:

@@ -1,0 +1,272 @@
+#include "json_parser.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <stdexcept>
+
+#include "plain_cells.hpp"
+#include "timestamps.hpp"
+
+namespace netsieve {
+
+namespace {
+
+// Values of the selector that are counted apart, and how much of each is kept: both are the file's choice.
+constexpr std::size_t most_skipped_values = 64;
+constexpr std::size_t longest_skipped_value = 64;
+constexpr char further_skipped_values[] = "(other)";
+
+JsonReason reason_of(simdjson::error_code error) {
+    switch (error) {
+        case simdjson::DEPTH_ERROR:
+            return JsonReason::nesting;
+        case simdjson::NUMBER_ERROR:
+            return JsonReason::number;
+        case simdjson::STRING_ERROR:
+            return JsonReason::string;
+        case simdjson::UNCLOSED_STRING:
+            return JsonReason::unclosed;
+        case simdjson::UNESCAPED_CHARS:
+            return JsonReason::control_character;
+        default:
+            return JsonReason::no_json;
+    }
+}
+
+JsonReason reason_of(ColumnKind kind) {
+    switch (kind) {
+        case ColumnKind::integer:
+            return JsonReason::no_integer;
+        case ColumnKind::number:
+            return JsonReason::no_number;
+        case ColumnKind::boolean:
+            return JsonReason::no_boolean;
+        case ColumnKind::time:
+            return JsonReason::no_time;
+        default:
+            return JsonReason::string;
+    }
+}
+
+std::vector<std::string> with_selector(std::vector<std::string> paths, const JsonSelector& selector) {
+    std::vector<std::string> sorted = paths;
+    std::sort(sorted.begin(), sorted.end());
+    if (std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end())
+        throw std::invalid_argument("a path is given twice");
+    if (!selector.path.empty() && !std::binary_search(sorted.begin(), sorted.end(), selector.path))
+        paths.push_back(selector.path);
+    return paths;
+}
+
+std::uint32_t position(const std::vector<std::string>& paths, const std::string& path) {
+    return static_cast<std::uint32_t>(std::find(paths.begin(), paths.end(), path) - paths.begin());
+}
+
+}  // namespace
+
+JsonParser::JsonParser(const JsonDialect& dialect, const std::vector<std::string>& paths,
+                       const std::vector<ColumnKind>& kinds, const JsonSelector& selector, std::size_t expected)
+    : dialect_(dialect),
+      selector_(selector),
+      expected_(expected),
+      columns_(paths.size()),
+      selector_column_(selector.path.empty() ? no_column : position(paths, selector.path)),
+      paths_(with_selector(paths, selector)),
+      walker_(paths_, paths.size() + 1) {
+    for (const ColumnKind kind : kinds) result_.columns.push_back(std::make_shared<ColumnBuffers>(kind, expected));
+}
+
+ParsedJson JsonParser::parse(const std::uint8_t* text, std::size_t size) {
+    text_ = text;
+    size_ = size;
+    for (std::size_t at = 0; at < size;) {
+        const JsonSpan span = walk_json_record(text, at, size, dialect_, true);
+        if (dialect_.array) line_ += std::count(text + at, text + span.start, '\n');
+        if (span.kind == RecordKind::blank) {
+            result_.blank += !dialect_.array;
+        } else {
+            if (span.kind == RecordKind::overlong)
+                reject(span, JsonReason::overlong);
+            else
+                take_record(span);
+            ++result_.records;
+        }
+        line_ += dialect_.array ? std::count(text + span.start, text + span.next, '\n') : 1;
+        at = span.next;
+    }
+    for (const auto& column : result_.columns) column->finish(result_.rows);
+    return std::move(result_);
+}
+
+void JsonParser::take_record(const JsonSpan& span) {
+    if (!read(span) || !is_selected(span)) return;
+    const std::size_t row = result_.rows;
+    if (row >= expected_) throw std::logic_error("the text holds more records than were counted");
+    const JsonValue* const values = walker_.values().data();
+    for (std::size_t i = 0; i < columns_; ++i) {
+        ColumnBuffers& column = *result_.columns[i];
+        const Cell cell = set_cell(column, values[i]);
+        if (cell == Cell::missing) {
+            column.set_missing(row);
+        } else if (cell != Cell::value) {
+            reject(span, cell == Cell::fraction ? JsonReason::fraction : reason_of(column.kind()),
+                   static_cast<std::int64_t>(i), values[i]);
+            for (const auto& written : result_.columns) written->reset_row(row);
+            return;
+        }
+    }
+    result_.selected.push_back(static_cast<std::int64_t>(result_.records));
+    ++result_.rows;
+}
+
+// Finds the values of a record. Most are plain JSON, read in one pass; simdjson says of the others what is wrong, or
+// that nothing is.
+bool JsonParser::read(const JsonSpan& span) {
+    constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
+    std::size_t start = span.start;
+    if (span.end - start >= 3 && std::memcmp(text_ + start, byte_order_mark.data(), 3) == 0) start += 3;
+    const std::size_t size = span.end - start;
+    const bool in_place = !dialect_.array && size_ - span.end >= json_padding;
+    base_ = in_place ? text_ + start : padded(text_ + start, size);
+    if (walker_.read_plain(base_, base_ + size)) return true;
+    if (in_place) base_ = padded(text_ + start, size);
+    simdjson::dom::element document;
+    if (const auto error = checker_.parse(base_, size, false).get(document)) {
+        const bool encoded = is_utf8({reinterpret_cast<const char*>(base_), size});
+        reject(span, encoded ? reason_of(error) : JsonReason::no_utf8);
+        return false;
+    }
+    if (!document.is_object()) {
+        reject(span, JsonReason::no_object);
+        return false;
+    }
+    if (walker_.read_valid(base_, base_ + size)) return true;
+    reject(span, JsonReason::string);
+    return false;
+}
+
+const std::uint8_t* JsonParser::padded(const std::uint8_t* start, std::size_t size) {
+    if (copy_.size() < size + json_padding) copy_.resize(2 * size + json_padding);
+    std::memcpy(copy_.data(), start, size);
+    std::memset(copy_.data() + size, 0, json_padding);
+    return copy_.data();
+}
+
+bool JsonParser::is_selected(const JsonSpan& span) {
+    if (selector_column_ == no_column) return true;
+    const JsonValue& value = walker_.values()[selector_column_];
+    std::string_view text = value.text();
+    if (value.type == JsonType::text && text == selector_.value) return true;
+    if (value.type == JsonType::absent || value.type == JsonType::null || !unescaped(value, text)) {
+        reject(span, JsonReason::no_selector);
+        return false;
+    }
+    if (text == selector_.value) return true;
+    std::string name(text.substr(0, longest_skipped_value));
+    if (text.size() > name.size() && !is_utf8(name)) {  // cut within a character
+        while (!name.empty() && (static_cast<unsigned char>(name.back()) & 0xC0) == 0x80) name.pop_back();
+        if (!name.empty()) name.pop_back();
+    }
+    const bool known = result_.skipped.count(name) || result_.skipped.size() < most_skipped_values;
+    ++result_.skipped[known ? name : further_skipped_values];
+    return false;
+}
+
+// A string without its escapes, anything else as it stands in the text.
+bool JsonParser::unescaped(const JsonValue& value, std::string_view& text) {
+    text = value.text();
+    if (value.type != JsonType::escaped_text) return true;
+    if (!unescape_json(text, unescaped_)) return false;
+    text = unescaped_;
+    return true;
+}
+
+Cell JsonParser::set_text(ColumnBuffers& column, const JsonValue& value) {
+    const std::size_t row = result_.rows;
+    if (value.type == JsonType::text && value.size <= 16) {
+        column.set_short_text(row, Block16(value.start), value.size);
+        return Cell::value;
+    }
+    std::string_view text;
+    if (!unescaped(value, text)) return Cell::bad;
+    if (value.type == JsonType::container) {
+        minified_.resize(std::max(minified_.size(), text.size() + json_padding));
+        std::size_t size = 0;
+        if (simdjson::minify(text.data(), text.size(), minified_.data(), size)) return Cell::bad;
+        text = {minified_.data(), size};
+    }
+    column.set_text(row, reinterpret_cast<const std::uint8_t*>(text.data()), text.size());
+    return Cell::value;
+}
+
+// Cell::bad in a text column: an escape that stands for no character.
+Cell JsonParser::set_cell(ColumnBuffers& column, const JsonValue& value) {
+    if (value.type == JsonType::absent || value.type == JsonType::null) return Cell::missing;
+    if (column.kind() == ColumnKind::text) return set_text(column, value);
+    if (value.type == JsonType::container) return Cell::bad;
+    const std::size_t row = result_.rows;
+    if (column.kind() == ColumnKind::integer && value.type == JsonType::number) {
+        std::uint64_t digits = 0;
+        if (parse_digits(value.start, value.size, digits)) {
+            column.set_integer(row, static_cast<std::int64_t>(digits));
+            return Cell::value;
+        }
+    }
+    if (column.kind() == ColumnKind::boolean && value.type == JsonType::literal) {
+        column.set_boolean(row, *value.start == 't');
+        return Cell::value;
+    }
+    // Strings are read like cells of delimited text: some programs put quotes around their numbers
+    std::string_view text;
+    if (!unescaped(value, text)) return Cell::bad;
+    Cell cell = Cell::value;
+    switch (column.kind()) {
+        case ColumnKind::integer: {
+            std::int64_t number = 0;
+            cell = parse_integer(text, number);
+            column.set_integer(row, number);
+            return cell;
+        }
+        case ColumnKind::number: {
+            double number = 0;
+            cell = parse_number(text, number);
+            column.set_number(row, number);
+            return cell;
+        }
+        case ColumnKind::boolean: {
+            bool truth = false;
+            cell = parse_boolean(text, truth);
+            column.set_boolean(row, truth);
+            return cell;
+        }
+        default: {
+            std::int64_t time = 0;
+            double seconds = 0;
+            if (value.type == JsonType::number) {
+                cell = parse_number(text, seconds);
+                if (cell == Cell::value && !epoch_time(seconds, time)) cell = Cell::bad;
+            } else if (is_missing_token(text)) {
+                cell = Cell::missing;
+            } else if (!parse_iso_time(text, time)) {
+                cell = Cell::bad;
+            }
+            column.set_integer(row, time);
+            return cell;
+        }
+    }
+}
+
+void JsonParser::reject(const JsonSpan& span, JsonReason reason, std::int64_t column, const JsonValue& cell) {
+    const auto number = [](std::size_t value) { return static_cast<std::int64_t>(value); };
+    std::int64_t start = 0, end = 0;
+    if (cell.start) {
+        // a copy begins behind the byte order mark, as base_ does
+        const bool marked = text_[span.start] == 0xEF;
+        start = number(span.start) + 3 * marked + (cell.start - base_);
+        end = start + static_cast<std::int64_t>(cell.size);
+    }
+    result_.rejected.push_back({number(result_.records), line_, number(span.start), number(span.end),
+                                static_cast<std::int64_t>(reason), column, start, end});
+}
+
+}  // namespace netsieve

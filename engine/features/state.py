@@ -1,0 +1,271 @@
+"""What is known of the hosts of a stream of records: explicit, bounded, owned by the caller, and kept in a file.
+
+A state belongs to one declaration of neighbour features
+(:class:`~netsieve.engine.features.neighbours.Neighbours`) and is changed by
+:class:`~netsieve.engine.features.stage.NeighbourStage` alone. It is no pickle: a file is a header of JSON, arrays of
+fixed types, and a checksum, and whatever is wrong with it, the answer is a :class:`StateError` of one line.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netsieve.engine.errors import StateError
+from netsieve.engine.features.neighbours import DISTINCT, ENTITIES, RATES, Neighbours
+from netsieve.engine.sinks.atomic import PendingFile
+from netsieve.kernels._native import Interner
+
+MAGIC: Final = b"netsieve state\n"
+VERSION: Final = 1
+FIRST_ENTITIES: Final = 1024
+"""Entities that there is room for at first; the room doubles as it is needed, up to the declared bound."""
+_LENGTH_BYTES: Final = 8
+_DIGEST_BYTES: Final = 32
+_COUNTERS: Final = ("records", "late", "without_time")
+
+
+class EntityTable:
+    """The entities of one kind: their numbers, and an array row for each.
+
+    Attributes
+    ----------
+    interner
+        Numbers of the entities.
+    arrays
+        By name, ``[capacity, ...]``: ``rates`` float64 ``[.., windows, 4]``, ``ports`` and ``hosts`` uint32
+        ``[.., 64]``, ``gap`` and ``size`` float64 ``[.., 3]``, as far as the declaration needs them.
+    """
+
+    def __init__(self, declaration: Neighbours, entity: str) -> None:
+        most = declaration.pairs if entity == "pair" else declaration.hosts
+        self.interner = Interner(most, declaration.expiry)
+        self._shapes = _array_shapes(declaration, entity)
+        self.arrays: dict[str, NDArray[Any]] = {}
+        self._capacity = 0
+        self._resize(min(FIRST_ENTITIES, most))
+
+    @property
+    def capacity(self) -> int:
+        """Entities that there is room for."""
+        return self._capacity
+
+    def make_room(self) -> None:
+        """Let every number that the interner handed out have its row."""
+        if self.interner.size > self._capacity:
+            needed = 1 << (self.interner.size - 1).bit_length()
+            self._resize(min(needed, self.interner.max_entities))
+
+    def _resize(self, capacity: int) -> None:
+        for name, (shape, dtype) in self._shapes.items():
+            larger = np.zeros((capacity, *shape), dtype=dtype)
+            if name in self.arrays:
+                larger[: self._capacity] = self.arrays[name]
+            self.arrays[name] = larger
+        self._capacity = capacity
+
+    def saved(self) -> dict[str, bytes | memoryview]:
+        """Return interner and arrays as bytes; the latter are not copied."""
+        used = self.interner.size
+        arrays = {name: array[:used].reshape(-1).view(np.uint8).data for name, array in self.arrays.items()}
+        return {"interner": self.interner.saved(), **arrays}
+
+    def restore(self, parts: dict[str, memoryview]) -> None:
+        """Take over what :meth:`saved` gave; ValueError or KeyError where it does not fit."""
+        self.interner.restore(bytes(parts.pop("interner")))
+        self.make_room()
+        for name, array in self.arrays.items():
+            used = array[: self.interner.size]
+            used[...] = np.frombuffer(parts.pop(name), dtype=array.dtype).reshape(used.shape)
+        if parts:
+            raise ValueError("it has more parts than are expected")
+
+
+def _array_shapes(declaration: Neighbours, entity: str) -> dict[str, tuple[tuple[int, ...], Any]]:
+    # imported late: the kernels take most of a second, and only models with neighbour features need them
+    from netsieve.kernels.neighbours import BUCKETS, REGULARITY
+    from netsieve.kernels.neighbours import RATES as RATE_COUNT
+
+    asked = {name.removeprefix(f"{entity}_") for name in declaration.columns if name.startswith(f"{entity}_")}
+    measures = {name.rsplit("_", 1)[0] if name.endswith("s") else name for name in asked}
+    shapes: dict[str, tuple[tuple[int, ...], Any]] = {}
+    if measures & set(RATES):
+        shapes["rates"] = ((len(declaration.windows), RATE_COUNT), np.float64)
+    for name in DISTINCT[entity]:
+        if name in measures:
+            shapes[name] = ((BUCKETS,), np.uint32)
+    for name in ("gap", "size"):
+        if {f"{name}_mean", f"{name}_variation"} & asked:
+            shapes[name] = ((REGULARITY,), np.float64)
+    return shapes
+
+
+class FeatureState:
+    """What is known of the hosts so far. Pass it to each call in turn; one call at a time changes it.
+
+    Parameters
+    ----------
+    declaration
+        The neighbour features that it is for: ``Scorer.schema.neighbours``.
+
+    Attributes
+    ----------
+    records
+        Records seen.
+    late
+        Those that ended before an earlier record of one of their entities; they count at that record's time.
+    without_time
+        Those whose end is not known; they count at the time of the record before.
+    clock
+        Time of the last record that had one, seconds since 1970.
+    """
+
+    def __init__(self, declaration: Neighbours) -> None:
+        self.declaration = declaration
+        self.records = self.late = self.without_time = 0
+        self.clock = 0.0
+        self.tables = {entity: EntityTable(declaration, entity) for entity in ENTITIES}
+        self.lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        known = ", ".join(f"{table.interner.size:,} {entity}s" for entity, table in self.tables.items())
+        return f"<FeatureState of {self.records:,} records: {known}>"
+
+    @property
+    def evicted(self) -> int:
+        """Entities that had to go before they expired, since there were more than the declared bound."""
+        return sum(table.interner.evicted for table in self.tables.values())
+
+    def notes(self) -> list[str]:
+        """Return what a reader of the computed features should know."""
+        notes = []
+        if self.late:
+            notes.append(
+                f"{self.late:,} of {self.records:,} records ended before others of their hosts and count at their time"
+            )
+        if self.without_time:
+            notes.append(f"{self.without_time:,} records without a time count at that of the record before")
+        if self.evicted:
+            notes.append(
+                f"{self.evicted:,} hosts or pairs were forgotten early, as more were active than the model's bound; "
+                "raise hosts and pairs under [neighbours] in the schema file when training"
+            )
+        return notes
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the state to a file, which appears under its name only when it is complete.
+
+        Raises
+        ------
+        OutputError
+            It cannot be written there.
+        """
+        digest = hashlib.sha256()
+        pending = PendingFile(os.fspath(path))
+        try:
+            with self.lock:
+                for part in self._file_parts():
+                    digest.update(part)
+                    pending.write(part)
+            pending.write(digest.digest())
+        except BaseException:
+            pending.abort()
+            raise
+        pending.commit()
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], declaration: Neighbours) -> FeatureState:
+        """Read a state from a file.
+
+        Parameters
+        ----------
+        path
+            File that :meth:`save` wrote.
+        declaration
+            The neighbour features that it is to be used for.
+
+        Raises
+        ------
+        StateError
+            There is no such file, it is damaged, or it belongs to other neighbour features.
+        """
+        name = repr(os.fspath(path))
+        try:
+            data = Path(path).read_bytes()
+        except OSError as error:
+            raise StateError(f"cannot read the state file {name}: {error.strerror or error}") from error
+        return cls.from_bytes(data, declaration, name)
+
+    def to_bytes(self) -> bytes:
+        """Return the content of a state file."""
+        with self.lock:
+            content = b"".join(self._file_parts())
+        return content + hashlib.sha256(content).digest()
+
+    def _file_parts(self) -> Iterator[bytes | memoryview]:
+        """Yield the content of a state file up to its checksum."""
+        saved = {entity: table.saved() for entity, table in self.tables.items()}
+        layout = [(entity, name, memoryview(part).nbytes) for entity in saved for name, part in saved[entity].items()]
+        header = {
+            "version": VERSION,
+            "declaration": self.declaration.fingerprint,
+            "clock": self.clock,
+            **{name: getattr(self, name) for name in _COUNTERS},
+            "parts": layout,
+        }
+        text = json.dumps(header).encode()
+        yield MAGIC
+        yield len(text).to_bytes(_LENGTH_BYTES, "little")
+        yield text
+        for parts in saved.values():
+            yield from parts.values()
+
+    @classmethod
+    def from_bytes(cls, data: bytes, declaration: Neighbours, name: str = "the state") -> FeatureState:
+        """Read a state back from :meth:`to_bytes`; parameters and errors as for :meth:`load`."""
+        if not data.startswith(MAGIC):
+            raise StateError(f"{name} is no state file that netsieve wrote; name another one, or one that is yet to be")
+        content = memoryview(data)[:-_DIGEST_BYTES]
+        if hashlib.sha256(content).digest() != data[-_DIGEST_BYTES:]:
+            raise StateError(f"{name} is a damaged or truncated state file; remove it to start anew")
+        try:
+            header, parts = _header_and_parts(content)
+            if header["version"] != VERSION:
+                raise StateError(f"{name} has the state format {header['version']}; use the netsieve that wrote it")
+            if header["declaration"] != declaration.fingerprint:
+                raise StateError(
+                    f"{name} belongs to another model's neighbour features; name another state file for this model"
+                )
+            state = cls(declaration)
+            for entity, table in state.tables.items():
+                table.restore(parts.pop(entity))
+            state.clock = float(header["clock"])
+            for counter in _COUNTERS:
+                setattr(state, counter, int(header[counter]))
+            if parts or not np.isfinite(state.clock):
+                raise ValueError("it has more than is expected")
+        except (KeyError, ValueError, TypeError, IndexError) as error:
+            raise StateError(f"{name} is a damaged state file ({error}); remove it to start anew") from error
+        return state
+
+
+def _header_and_parts(content: memoryview) -> tuple[dict[str, Any], dict[str, dict[str, memoryview]]]:
+    at = len(MAGIC) + _LENGTH_BYTES
+    length = int.from_bytes(content[len(MAGIC) : at], "little")
+    header = json.loads(bytes(content[at : at + length]))
+    at += length
+    parts: dict[str, dict[str, memoryview]] = {}
+    for entity, name, size in header["parts"]:
+        parts.setdefault(entity, {})[name] = content[at : at + size]
+        at += size
+    if at != len(content):
+        raise ValueError("its length is not that of its parts")
+    return header, parts

@@ -1,0 +1,166 @@
+"""A ranking of entities (hosts, users, pairs) by the scores of their records.
+
+A record's *surprise* is -log10 of the share of calibration records that score at least as high: 3 for a score that one
+in a thousand reaches. An entity's surprise is the mean over its ten worst records, where those that it does not have
+count as 0. Why not a sum, or a mean over all: a sum ranks the busiest hosts first, since every normal record adds some
+0.43 to it, and a mean lets a host hide a hundred anomalies among a million normal records. Ten records are more than
+the odd false alarm, so that one alone does not lead the list, and few enough to show a short attack. Surprise ends at
+log10(n + 1) for n calibration records, and many attackers reach that: they are then ranked by the share of anomalies
+among their records, so that a host with so many records that some must be rare comes behind.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from netsieve.engine.features.encoding import category_text
+from netsieve.engine.sinks.atomic import STANDARD_OUTPUT, write_atomically
+from netsieve.kernels import _native
+
+if TYPE_CHECKING:
+    from netsieve.engine.thresholds.calibration import Calibration
+
+ENTITIES_SUFFIX: Final = ".entities.csv"
+MOST_ENTITIES: Final = 1_000_000
+"""Entities ranked at a time; one more takes the place of that whose last record is the longest ago. 150 bytes each."""
+LONGEST_NAME: Final = 256
+"""Characters of a name that are kept."""
+FIRST_ENTITIES: Final = 4096
+MEASURES: Final = ("surprise", "records", "anomalies", "highest_score")
+
+
+def entities_path(output: str) -> str:
+    """Return where the ranking goes: beside the output (``netsieve.entities.csv`` for standard output)."""
+    return f"netsieve{ENTITIES_SUFFIX}" if output == STANDARD_OUTPUT else f"{output}{ENTITIES_SUFFIX}"
+
+
+@dataclass(frozen=True, slots=True)
+class EntityRecords:
+    """What the ranking takes of a block: names, fingerprints uint64 ``[n, 2]``, scores, surprises and flags."""
+
+    names: pl.Series
+    fingerprints: NDArray[np.uint64]
+    scores: NDArray[np.float32]
+    surprise: NDArray[np.float32]
+    flags: NDArray[np.bool_]
+
+
+class EntityRanking:
+    """Ranks the values of one column by their records, in bounded memory.
+
+    Parameters
+    ----------
+    column
+        The column whose values are the entities.
+    calibration
+        What scores are compared with.
+    most
+        Entities at a time.
+
+    Attributes
+    ----------
+    without
+        Records that have no value there: they belong to no entity.
+    """
+
+    def __init__(self, column: str, calibration: Calibration, most: int = MOST_ENTITIES) -> None:
+        self.column = column
+        self.without = 0
+        self._calibration = calibration
+        self._key = os.urandom(16)
+        self._interner = _native.Interner(most, float("inf"))
+        self._names: list[str] = []
+        self._counts = np.zeros((0, 2), np.int64)
+        self._worst = np.zeros((0, 0), np.float32)
+        self._highest = np.zeros(0, np.float32)
+
+    @property
+    def forgotten(self) -> int:
+        """Entities that had to make room for others."""
+        return self._interner.evicted
+
+    def records(self, frame: pl.DataFrame, scores: NDArray[np.float32], flags: NDArray[np.bool_]) -> EntityRecords:
+        """Return what :meth:`add` takes; safe to call from any thread.
+
+        Raises
+        ------
+        EncodeError
+            The column holds times, lists, structures or bytes.
+        """
+        names = category_text(frame.get_column(self.column)).str.head(LONGEST_NAME)
+        return EntityRecords(
+            names, _native.fingerprints(names, self._key), scores, self._calibration.surprise(scores), flags
+        )
+
+    def add(self, records: EntityRecords) -> None:
+        """Take the records of a block, in order of the blocks."""
+        from netsieve.kernels.ranking import update_worst
+
+        ids, elapsed, _ = self._interner.assign(records.fingerprints, np.zeros(len(records.names)))
+        self._make_room()
+        known = ids >= 0
+        self.without += int(np.count_nonzero(~known))
+        is_new = np.isnan(elapsed) & known
+        for row in np.flatnonzero(is_new).tolist():
+            self._names[ids[row]] = records.names[row]
+        update_worst(
+            ids, is_new, records.scores, records.surprise, records.flags, self._counts, self._highest, self._worst
+        )
+
+    def _make_room(self) -> None:
+        from netsieve.kernels.ranking import WORST_RECORDS
+
+        if self._interner.size <= len(self._names):
+            return
+        wanted = min(max(FIRST_ENTITIES, 1 << (self._interner.size - 1).bit_length()), self._interner.max_entities)
+        counts, worst = np.zeros((wanted, 2), np.int64), np.zeros((wanted, WORST_RECORDS), np.float32)
+        highest = np.full(wanted, -np.inf, np.float32)
+        held = len(self._names)
+        if held:
+            counts[:held], worst[:held], highest[:held] = self._counts, self._worst, self._highest
+        self._counts, self._worst, self._highest = counts, worst, highest
+        self._names += [""] * (wanted - held)
+
+    def frame(self) -> pl.DataFrame:
+        """Return the ranking, worst first: the column's value, surprise, records, anomalies and highest score.
+
+        The column keeps its name, with ``input_`` before it where that is one of the others'. Entities of equal
+        surprise are ranked by the share of anomalies among their records, then by their number, by the highest score,
+        and by name.
+        """
+        size = self._interner.size
+        name = f"input_{self.column}" if self.column in MEASURES else self.column
+        table = pl.DataFrame(
+            {
+                name: pl.Series(self._names[:size], dtype=pl.String),
+                "surprise": self._worst[:size].mean(axis=1, dtype=np.float64) if size else np.zeros(0),
+                "records": self._counts[:size, 0],
+                "anomalies": self._counts[:size, 1],
+                "highest_score": self._highest[:size],
+            }
+        )
+        share = pl.col("anomalies") / pl.col("records")
+        order = ["surprise", share, "anomalies", "highest_score", name]
+        return table.sort(order, descending=[True, True, True, True, False])
+
+    def write(self, path: str) -> None:
+        """Write the ranking as CSV, in one step."""
+        write_atomically(path, self.frame().write_csv(float_precision=6).encode())
+
+    def notes(self) -> list[str]:
+        """Return what the reader of the ranking should know."""
+        notes = []
+        if self.without:
+            notes.append(f"{self.without:,} records have no {self.column!r} and are not in the ranking of entities")
+        if self.forgotten:
+            notes.append(
+                f"{self.forgotten:,} entities of {self.column!r} are not in the ranking: more than "
+                f"{self._interner.max_entities:,} were active, and those that were quiet the longest had to go"
+            )
+        return notes

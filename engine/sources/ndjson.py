@@ -1,0 +1,101 @@
+"""JSON lines of any kind (NDJSON), and JSON arrays of objects: the columns are those of the file's first records.
+
+Objects within a record are taken apart down to 8 levels: ``{"a": {"b": 1}}`` has the column ``a.b``. The columns are
+those that are named (``ReadOptions.names``), whether a file has them or not, else all that occur in its first 4 MiB; a
+member that first occurs later is not read. A column's kind is the one that is asked for (``ColumnRequest.kinds``), else
+the narrowest that fits its values in the first 4 MiB: integer, float, boolean, and text where they differ, for arrays,
+and where all are null.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from netsieve.engine.sources.blocks import MAX_RECORD_BYTES
+from netsieve.engine.sources.json_text import KIND_CODES, JsonText, frame_of
+from netsieve.engine.sources.source import BLOCK_BYTES, Block, ColumnRequest, ParsedBlock, ReadOptions
+
+if TYPE_CHECKING:
+    from netsieve.engine.sources.bytestream import ByteStream
+
+
+class NdjsonSource:
+    """A file of JSON lines.
+
+    Parameters
+    ----------
+    stream
+        The text, at its beginning.
+    request
+        Columns wanted and their kinds.
+    names
+        The columns of the file; None for those that its first records have.
+    block_bytes, max_record
+        See :class:`netsieve.engine.sources.blocks.BlockCutter`.
+
+    Raises
+    ------
+    SourceError
+        The file is empty, or is no text.
+    """
+
+    record_type = "record"
+
+    def __init__(
+        self,
+        stream: ByteStream,
+        request: ColumnRequest,
+        *,
+        names: Sequence[str] | None = None,
+        block_bytes: int = BLOCK_BYTES,
+        max_record: int = MAX_RECORD_BYTES,
+    ) -> None:
+        self._text = JsonText(stream, block_bytes=block_bytes, max_record=max_record)
+        self.columns = tuple(self._text.discovered if names is None else dict.fromkeys(names))
+        found = self._text.discovered if request.infer else {}
+        asked = {path: KIND_CODES[kind] for path, kind in request.kinds.items()}
+        codes = dict.fromkeys(self.columns, KIND_CODES["string"]) | found | asked
+        self._kinds = {path: codes[path] for path in self.columns if request.wants(path)}
+        self._inferred = frozenset(self._kinds) - frozenset(asked)
+
+    @property
+    def name(self) -> str:
+        """Path as it was given."""
+        return self._text.stream.name
+
+    @property
+    def total_bytes(self) -> int | None:
+        """Size of the file; None for pipes."""
+        return self._text.stream.total_bytes
+
+    def close(self) -> None:
+        """Close the file."""
+        self._text.stream.close()
+
+    def blocks(self) -> Iterator[Block]:
+        """Yield the file's blocks in order, once."""
+        return self._text.blocks()
+
+    def parse(self, block: Block) -> ParsedBlock:
+        """Return a block's records as a frame; the rejected ones with what is wrong with them."""
+        rows = self._text.parse(block, self._kinds, self._inferred)
+        return ParsedBlock(
+            frame=frame_of(rows.columns),
+            record=rows.record,
+            rejects=rows.rejects,
+            skipped=dict(block.skipped),
+            source_file=block.source_file,
+            bytes_read=block.bytes_read,
+        )
+
+
+def open_stream(stream: ByteStream, request: ColumnRequest, options: ReadOptions, block_bytes: int) -> NdjsonSource:
+    """Return the stream as a source.
+
+    Raises
+    ------
+    SourceError
+        It is empty, or is no text.
+    """
+    return NdjsonSource(stream, request, names=options.names, block_bytes=block_bytes)

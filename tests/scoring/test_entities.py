@@ -1,0 +1,150 @@
+import json
+
+import naive_neighbours as naive
+import numpy as np
+import polars as pl
+import pytest
+from flows import flow_frame, write_flow_model
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from netsieve.engine.cli.main import main
+from netsieve.engine.errors import MissingColumnError, OutputError
+from netsieve.engine.scoring import stream
+from netsieve.engine.scoring.entities import EntityRanking
+from netsieve.engine.scoring.files import score_files
+from netsieve.engine.scoring.scorer import Scorer
+from netsieve.engine.thresholds.calibration import Calibration
+
+
+@pytest.fixture(scope="module")
+def scorer(tmp_path_factory) -> Scorer:
+    path = tmp_path_factory.mktemp("model") / "model.onnx"
+    write_flow_model(path)
+    return Scorer(path)
+
+
+@pytest.fixture(scope="module")
+def calibration() -> Calibration:
+    return Calibration.fit(np.random.default_rng(0).lognormal(size=5000).astype(np.float32))
+
+
+@pytest.mark.parametrize("n", [1, 7, 2000, 2001, 50_000])
+def test_surprise_is_the_share_of_calibration_scores_that_are_no_lower(n):
+    generator = np.random.default_rng(n)
+    known = generator.lognormal(size=n).astype(np.float32)
+    scores = np.concatenate([known[:500], generator.lognormal(size=500), [0.0, 1e30]]).astype(np.float32)
+    expected = [np.log10((n + 1) / (np.count_nonzero(known >= score) + 1)) for score in scores]
+    found = Calibration.fit(known).surprise(scores)
+    # below the largest 2,000 by the quantiles, which are a thousandth apart
+    np.testing.assert_allclose(found, expected, atol=1e-6 if n <= 2000 else 1e-3)
+    assert found.min() >= 0
+    assert found.dtype == np.float32
+
+
+entities = st.lists(
+    st.tuples(st.none() | st.sampled_from(["a", "b", "", "ü", "c" * 300]), st.floats(0, 50)), max_size=80
+)
+
+
+@given(entities, st.integers(1, 40))
+@settings(max_examples=100, deadline=None, derandomize=True)
+def test_the_ranking_is_that_of_the_naive_twin_however_cut(calibration, rows, size):
+    frame = pl.DataFrame(rows, schema={"host": pl.String, "score": pl.Float32}, orient="row")
+    scores = frame["score"].to_numpy()
+    flags = scores > 3
+    found = EntityRanking("host", calibration)
+    for at in range(0, frame.height, size):
+        part = slice(at, at + size)
+        found.add(found.records(frame[part], scores[part], flags[part]))
+    names = [None if name is None else name[:256] for name in frame["host"]]
+    expected = naive.ranking(names, scores.tolist(), calibration.surprise(scores).tolist(), flags.tolist())
+    table = found.frame()
+    assert table.columns == ["host", "surprise", "records", "anomalies", "highest_score"]
+    assert table.select("host", "records", "anomalies").rows() == [(row[0], row[2], row[3]) for row in expected]
+    np.testing.assert_allclose(table["surprise"], [row[1] for row in expected], rtol=1e-6)
+    np.testing.assert_allclose(table["highest_score"], [row[4] for row in expected])
+    assert found.without == names.count(None)
+
+
+def test_memory_is_bounded_and_what_had_to_go_is_told(calibration):
+    found = EntityRanking("host", calibration, most=3)
+    names = [*"abcd", *"abcd", "d"]
+    scores = np.arange(1, 10, dtype=np.float32)
+    found.add(found.records(pl.DataFrame({"host": names}), scores, scores > 0))
+    table = found.frame().sort("host")
+    assert table["host"].to_list() == ["b", "c", "d"]
+    assert table["records"].to_list() == [1, 1, 2]
+    assert table["highest_score"].to_list() == [6.0, 7.0, 9.0]
+    assert found.forgotten == 5
+    assert "5 entities of 'host' are not in the ranking: more than 3 were active" in found.notes()[0]
+
+
+def test_a_few_bad_records_lead_over_many_normal_ones(calibration):
+    found = EntityRanking("host", calibration)
+    generator = np.random.default_rng(1)
+    scores = np.concatenate([generator.lognormal(size=100_000), np.full(12, 40.0), [60.0]]).astype(np.float32)
+    names = ["busy"] * 100_000 + ["bad"] * 12 + ["once"]
+    found.add(found.records(pl.DataFrame({"host": names}), scores, scores > 20))
+    assert found.frame()["host"].to_list() == ["bad", "busy", "once"]
+
+
+def test_numbers_are_entities_too_and_clashing_names_are_kept_apart(calibration):
+    found = EntityRanking("records", calibration)
+    frame = pl.DataFrame({"records": [443.0, 80.0, None]})
+    found.add(found.records(frame, np.ones(3, np.float32), np.ones(3, bool)))
+    assert found.frame()["input_records"].to_list() == ["443", "80"]
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("keep", [None, "none", "Label"])
+def test_files_are_ranked_beside_the_output(scorer, tmp_path, monkeypatch, threads, keep):
+    monkeypatch.setattr(stream, "BLOCK_BYTES", 4000)
+    frame = flow_frame(2000)
+    frame.write_csv(tmp_path / "flows.csv")
+    summary = score_files(
+        scorer,
+        [str(tmp_path / "flows.csv")],
+        str(tmp_path / "out.csv"),
+        keep=keep,
+        only_anomalies=True,
+        threads=threads,
+        by_entity="SrcAddr",
+    )
+    assert summary.entities == str(tmp_path / "out.csv.entities.csv")
+    table = pl.read_csv(summary.entities)
+    scored = scorer.score(frame)
+    surprise = scorer.calibration.surprise(scored["anomaly_score"].to_numpy()).tolist()
+    columns = frame["SrcAddr"].to_list(), scored["anomaly_score"].to_list(), surprise, scored["is_anomaly"].to_list()
+    expected = naive.ranking(*columns)
+    assert table["SrcAddr"].to_list() == [row[0] for row in expected]
+    assert table["records"].to_list() == [row[2] for row in expected]
+    assert table["records"].sum() == 2000
+    assert table["anomalies"].sum() == summary.anomalies
+    written = pl.read_csv(tmp_path / "out.csv")
+    assert ("SrcAddr" in written.columns) == (keep is None)
+
+
+def test_what_cannot_be_ranked(scorer, tmp_path):
+    frame = flow_frame(50)
+    frame.write_csv(tmp_path / "flows.csv")
+    options = {"by_entity": "Host"}
+    with pytest.raises(MissingColumnError, match="'Host'"):
+        score_files(scorer, [str(tmp_path / "flows.csv")], str(tmp_path / "out.csv"), **options)
+    clash = tmp_path / "out.csv.entities.csv"
+    frame.write_csv(clash)
+    with pytest.raises(OutputError, match="is the input"):
+        score_files(scorer, [str(clash)], str(tmp_path / "out.csv"), by_entity="SrcAddr")
+    assert {path.name for path in tmp_path.iterdir()} == {"flows.csv", "out.csv.entities.csv"}
+
+
+def test_the_command_line_says_where_the_ranking_is(scorer, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    write_flow_model(tmp_path / "m.onnx")
+    flow_frame(100).write_csv("flows.csv")
+    arguments = ["score", "m.onnx", "flows.csv", "--by-entity", "DstAddr", "--json-summary", "sum.json"]
+    assert main([*arguments, "-o", "out.parquet"]) == 0
+    assert "ranked in out.parquet.entities.csv" in capfd.readouterr().out
+    assert json.loads((tmp_path / "sum.json").read_text())["entities"] == "out.parquet.entities.csv"
+    assert main([*arguments, "-o", "-"]) == 0
+    assert pl.read_csv("netsieve.entities.csv").height == 100
