@@ -89,7 +89,6 @@ int main(int count, char** arguments) {
         if (!input.empty()) input[0] = static_cast<std::uint8_t>(random());
         mutate(input, random);
         run(input);
-        if (input.size() < 20000 && random() % 50 == 0) seeds[random() % seeds.size()] = std::move(input);
     }
     std::printf("%zu runs\n", runs);
 }

@@ -14,15 +14,18 @@ import polars as pl
 
 from netsieve.engine.errors import SourceError
 from netsieve.engine.sources.captures import REASONS, CaptureCutter, Damage, Packets
+from netsieve.engine.sources.direction import HomeNetworks
 from netsieve.engine.sources.pcap_columns import (
     CICFLOWMETER_COLUMNS,
     CICFLOWMETER_NAMES,
+    DERIVED_COLUMNS,
     FLOW_COLUMNS,
     PACKET_COLUMNS,
     READY_SCHEMAS,
     CaptureColumn,
     cicflowmeter_frame,
     cicflowmeter_sources,
+    derive_columns,
 )
 from netsieve.engine.sources.source import (
     BLOCK_BYTES,
@@ -179,6 +182,8 @@ class FlowSource(_CaptureSource):
         Columns wanted; their kinds are the format's own.
     cicflowmeter
         Whether columns have CICFlowMeter's names and units.
+    home
+        Networks that count as inside; the private ones unless given.
     block_bytes
         Bytes read at a time.
     idle_timeout, active_timeout
@@ -198,6 +203,7 @@ class FlowSource(_CaptureSource):
         request: ColumnRequest,
         *,
         cicflowmeter: bool = False,
+        home: HomeNetworks | None = None,
         block_bytes: int = BLOCK_BYTES,
         idle_timeout: float = IDLE_TIMEOUT,
         active_timeout: float = ACTIVE_TIMEOUT,
@@ -211,9 +217,15 @@ class FlowSource(_CaptureSource):
             )
         self._cicflowmeter = cicflowmeter
         self.record_type = "pcap.cicflowmeter" if cicflowmeter else "pcap.flow"
-        self.columns = CICFLOWMETER_COLUMNS if cicflowmeter else tuple(column.name for column in FLOW_COLUMNS)
+        flow_columns = (*(column.name for column in FLOW_COLUMNS), *DERIVED_COLUMNS)
+        self.columns = CICFLOWMETER_COLUMNS if cicflowmeter else flow_columns
         self._asked = [name for name in self.columns if request.wants(name)]
-        read = cicflowmeter_sources(self._asked) if cicflowmeter else frozenset(self._asked)
+        self._home = home if home is not None else HomeNetworks()
+        if cicflowmeter:
+            read = cicflowmeter_sources(self._asked)
+        else:
+            inputs = (DERIVED_COLUMNS.get(name, ()) for name in self._asked)
+            read = frozenset(self._asked).union(*inputs)
         self._wanted = [number for number, column in enumerate(FLOW_COLUMNS) if column.name in read]
         self._records = 0
         self._assembler = _native.FlowAssembler(round(idle_timeout * 1e9), round(active_timeout * 1e9), max_open_flows)
@@ -278,7 +290,7 @@ class FlowSource(_CaptureSource):
         parsed = _native.parse_flows(block.data, self._wanted)
         frame = _frame(parsed.columns, [FLOW_COLUMNS[number] for number in self._wanted])
         return ParsedBlock(
-            frame=cicflowmeter_frame(frame, self._asked) if self._cicflowmeter else frame,
+            frame=self._asked_of(frame),
             record=parsed.record,
             rejects=list(block.rejects),
             skipped=dict(block.skipped),
@@ -286,6 +298,11 @@ class FlowSource(_CaptureSource):
             bytes_read=block.bytes_read,
             end_time=parsed.end_time,
         )
+
+    def _asked_of(self, frame: pl.DataFrame) -> pl.DataFrame:
+        if self._cicflowmeter:
+            return cicflowmeter_frame(frame, self._asked)
+        return derive_columns(frame, self._asked, self._home).select(self._asked)
 
 
 def open_stream(
@@ -296,13 +313,14 @@ def open_stream(
     Raises
     ------
     SourceError
-        It is no capture, or the event type is none of a capture.
+        It is no capture, the event type is none of a capture, or a home network is no network.
     """
     kind = options.event_type or "flow"
     if kind == "packet":
         return PacketSource(stream, request, block_bytes=block_bytes)
     if kind in ("flow", "cicflowmeter"):
-        return FlowSource(stream, request, cicflowmeter=kind == "cicflowmeter", block_bytes=block_bytes)
+        home = HomeNetworks(options.home_networks)
+        return FlowSource(stream, request, cicflowmeter=kind == "cicflowmeter", home=home, block_bytes=block_bytes)
     raise SourceError(
         f"event type {kind!r} is none of the packet capture {stream.label}; it is one of flow, packet, cicflowmeter"
     )

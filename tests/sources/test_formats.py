@@ -17,7 +17,6 @@ PCAP = b"\xd4\xc3\xb2\xa1\x02\x00\x04\x00"
         (PNG, "is a PNG image; expected delimited text"),
         (ONNX, "is no text file; expected delimited text"),
         (PCAP, "is no packet capture that can be read"),
-        (b"#separator \\x09\n#fields\tts\n", "is a Zeek log; expected"),
         ("a,b\n1,2\n".encode("utf-16"), "is in UTF-16; convert it to UTF-8"),
         ("a,b\n1,2\n".encode("utf-16-le"), "is in UTF-16; convert it to UTF-8"),
         ("a,b\n1,2\n".encode("utf-16-be"), "is in UTF-16; convert it to UTF-8"),
