@@ -184,7 +184,6 @@ _PACKET_CATEGORIES: Final = (
 )
 _PACKET_NUMBERS: Final = (
     "length",
-    "captured_length",
     "ip_header_length",
     "ttl",
     "fragment_offset",

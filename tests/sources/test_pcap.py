@@ -40,6 +40,7 @@ from hypothesis import strategies as st
 from netsieve.engine.errors import SourceError
 from netsieve.engine.features.inference import infer_schema
 from netsieve.engine.features.schema_file import schema_declaration
+from netsieve.engine.scoring.stream import options_for
 from netsieve.engine.sources import ColumnRequest, ReadOptions, open_source
 from netsieve.engine.sources.bytestream import ByteStream
 from netsieve.engine.sources.captures import REASONS
@@ -609,3 +610,6 @@ def test_packet_source_is_chosen_by_event_type(write):
         with closing(open_source(path, options=ReadOptions(event_type=event_type))) as source:
             assert isinstance(source, kind)
             assert source.record_type == record_type
+        # a model for these records reads them without being told
+        if event_type is not None:
+            assert options_for(ReadOptions(), record_type).event_type == event_type
