@@ -30,8 +30,9 @@ namespace {
 
 using Text = nb::ndarray<const std::uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
-// Packets decoded at a time: what they take stays in the nearest cache.
-constexpr std::size_t batch = 512;
+// Rows that are written to all columns before the next: they stay in the nearest cache.
+constexpr std::size_t packet_batch = 128;
+constexpr std::size_t flow_batch = 32;
 
 // record, start, end, reason
 constexpr std::size_t rejected_width = 4;
@@ -125,7 +126,7 @@ ParsedPackets parse_packets(Capture capture, const std::uint8_t* text, std::size
     parsed.end_time.reserve(records);
     Table<Packet, PacketColumn> table(packet_columns(), wanted, records);
     std::vector<Packet> packets;
-    packets.reserve(batch);
+    packets.reserve(packet_batch);
     const auto flush = [&] {
         table.add(packets);
         packets.clear();
@@ -137,7 +138,7 @@ ParsedPackets parse_packets(Capture capture, const std::uint8_t* text, std::size
             parsed.end_time.push_back(packet.timed ? static_cast<double>(packet.time) * 1e-9
                                                    : std::numeric_limits<double>::quiet_NaN());
             packets.push_back(packet);
-            if (packets.size() == batch) flush();
+            if (packets.size() == packet_batch) flush();
             ++record;
         },
         [&](const CapturedPacket& bad) {
@@ -213,7 +214,8 @@ struct ParsedFlows {
 ParsedFlows parse_flows(const FinishedFlows& finished, const std::vector<std::size_t>& wanted) {
     ParsedFlows parsed;
     Table<Flow, FlowColumn> table(flow_columns(), wanted, finished.flows.size());
-    table.add(finished.flows);
+    for (std::size_t at = 0; at < finished.flows.size(); at += flow_batch)
+        table.add(std::span(finished.flows).subspan(at, std::min(flow_batch, finished.flows.size() - at)));
     parsed.columns = table.finish();
     for (const Flow& flow : finished.flows) {
         parsed.record.push_back(flow.record);

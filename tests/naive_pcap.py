@@ -8,6 +8,8 @@ from collections import OrderedDict
 from fractions import Fraction
 from itertools import pairwise
 
+from netsieve.engine.sources.direction import PRIVATE_NETWORKS
+
 MAX_PACKET = 262_144
 MAX_BLOCK = 16 * 1024 * 1024
 SECOND = 10**9
@@ -520,10 +522,21 @@ def flow_row(flow):
             since = after
     row |= _named("active", statistics(active, nanosecond), "variance")
     row |= _named("idle", statistics([gap for gap in gaps if gap > 5 * SECOND], nanosecond), "variance")
+    row["hour_of_day"] = times[0] // (3600 * SECOND) % 24
+    inside = [is_private(row["source_address"]), is_private(row["destination_address"])]
+    row["network_direction"] = {(1, 1): "internal", (1, 0): "outbound", (0, 1): "inbound", (0, 0): "external"}[
+        tuple(inside)
+    ]
     for side, mine in (("forward", source), ("backward", destination)):
         row |= _side_row(side, mine, duration, row["subflows"])
         row |= _bulk_row(side, packets)
     return {name: value for name, value in row.items() if value is not None}
+
+
+def is_private(address):
+    """Return whether an address is within the networks that count as home unless others are given."""
+    parsed = ipaddress.ip_address(address)
+    return any(parsed in ipaddress.ip_network(network) for network in PRIVATE_NETWORKS)
 
 
 def _named(prefix, values, *without):

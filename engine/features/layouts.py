@@ -37,6 +37,16 @@ LAYOUTS: Final[dict[str, dict[str, Any]]] = {
         "failed": ["new"],
         "time": "flow.end",
     },
+    "pcap.flow": {
+        "source": "source_address",
+        "destination": "destination_address",
+        "port": "destination_port",
+        "bytes_sent": "forward_bytes",
+        "bytes_received": "backward_bytes",
+        "state": "tcp_state",
+        "failed": ["S0", "REJ", "RSTOS0", "RSTRH", "SH", "SHR"],
+        "time": "end_time",
+    },
     # ra(1): the state of a TCP flow is made of the flags seen each way
     "argus": {
         "source": "SrcAddr",

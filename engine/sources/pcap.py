@@ -14,15 +14,18 @@ import polars as pl
 
 from netsieve.engine.errors import SourceError
 from netsieve.engine.sources.captures import REASONS, CaptureCutter, Damage, Packets
+from netsieve.engine.sources.direction import HomeNetworks
 from netsieve.engine.sources.pcap_columns import (
     CICFLOWMETER_COLUMNS,
     CICFLOWMETER_NAMES,
+    DERIVED_COLUMNS,
     FLOW_COLUMNS,
     PACKET_COLUMNS,
     READY_SCHEMAS,
     CaptureColumn,
     cicflowmeter_frame,
     cicflowmeter_sources,
+    derive_columns,
 )
 from netsieve.engine.sources.source import (
     BLOCK_BYTES,
@@ -61,7 +64,6 @@ class _CaptureSource:
     def __init__(self, stream: ByteStream, block_bytes: int) -> None:
         self._stream = stream
         self._cutter = CaptureCutter(stream, block_bytes=block_bytes)
-        self._sequence = 0
 
     @property
     def name(self) -> str:
@@ -121,12 +123,15 @@ class PacketSource(_CaptureSource):
         """Yield the file's blocks in order, once."""
         record = 0
         for sequence, part in enumerate(self._cutter.parts()):
-            if isinstance(part, Packets):
-                data, records, rejects = (part.text, part.capture), part.packets, ()
-                skipped = {OTHER_BLOCK: part.other} if part.other else {}
-            else:
-                data, records, skipped = (np.empty(0, np.uint8), part.capture), 1, {}
+            skipped: dict[str, int] = {}
+            rejects: tuple[Reject, ...] = ()
+            if isinstance(part, Damage):
+                text, records = np.empty(0, np.uint8), 1
                 rejects = (self._reject(record, part.offset, part.reason, part.raw),)
+            else:
+                text, records = part.text, part.packets
+                if part.other:
+                    skipped[OTHER_BLOCK] = part.other
             yield Block(
                 source_file=self.name,
                 sequence=sequence,
@@ -134,7 +139,7 @@ class PacketSource(_CaptureSource):
                 records=records,
                 first_line=None,
                 offset=part.offset,
-                data=data,
+                data=(text, part.capture),
                 bytes_read=part.bytes_read,
                 skipped=skipped,
                 rejects=rejects,
@@ -177,6 +182,8 @@ class FlowSource(_CaptureSource):
         Columns wanted; their kinds are the format's own.
     cicflowmeter
         Whether columns have CICFlowMeter's names and units.
+    home
+        Networks that count as inside; the private ones unless given.
     block_bytes
         Bytes read at a time.
     idle_timeout, active_timeout
@@ -196,23 +203,31 @@ class FlowSource(_CaptureSource):
         request: ColumnRequest,
         *,
         cicflowmeter: bool = False,
+        home: HomeNetworks | None = None,
         block_bytes: int = BLOCK_BYTES,
         idle_timeout: float = IDLE_TIMEOUT,
         active_timeout: float = ACTIVE_TIMEOUT,
         max_open_flows: int = MAX_OPEN_FLOWS,
     ) -> None:
         super().__init__(stream, block_bytes)
-        if not (0 < idle_timeout <= 1e9 and 0 < active_timeout <= 1e9 and 0 < max_open_flows <= 1 << 30):
+        if not (0 < idle_timeout <= 1e6 and 0 < active_timeout <= 1e6 and 0 < max_open_flows <= 1 << 30):
             raise SourceError(
                 f"idle timeout {idle_timeout} s, active timeout {active_timeout} s and {max_open_flows} open flows are "
-                "no limits of flows; give positive numbers, of seconds up to 1e9, of flows up to 2^30"
+                "no limits of flows; give positive numbers, of seconds up to 1e6, of flows up to 2^30"
             )
         self._cicflowmeter = cicflowmeter
         self.record_type = "pcap.cicflowmeter" if cicflowmeter else "pcap.flow"
-        self.columns = CICFLOWMETER_COLUMNS if cicflowmeter else tuple(column.name for column in FLOW_COLUMNS)
+        flow_columns = (*(column.name for column in FLOW_COLUMNS), *DERIVED_COLUMNS)
+        self.columns = CICFLOWMETER_COLUMNS if cicflowmeter else flow_columns
         self._asked = [name for name in self.columns if request.wants(name)]
-        read = cicflowmeter_sources(self._asked) if cicflowmeter else frozenset(self._asked)
+        self._home = home if home is not None else HomeNetworks()
+        if cicflowmeter:
+            read = cicflowmeter_sources(self._asked)
+        else:
+            inputs = (DERIVED_COLUMNS.get(name, ()) for name in self._asked)
+            read = frozenset(self._asked).union(*inputs)
         self._wanted = [number for number, column in enumerate(FLOW_COLUMNS) if column.name in read]
+        self._records = 0
         self._assembler = _native.FlowAssembler(round(idle_timeout * 1e9), round(active_timeout * 1e9), max_open_flows)
 
     @property
@@ -270,14 +285,12 @@ class FlowSource(_CaptureSource):
             rejects=rejects,
         )
 
-    _records = 0
-
     def parse(self, block: Block) -> ParsedBlock:
         """Return a block's flows as a frame."""
         parsed = _native.parse_flows(block.data, self._wanted)
         frame = _frame(parsed.columns, [FLOW_COLUMNS[number] for number in self._wanted])
         return ParsedBlock(
-            frame=cicflowmeter_frame(frame, self._asked) if self._cicflowmeter else frame,
+            frame=self._asked_of(frame),
             record=parsed.record,
             rejects=list(block.rejects),
             skipped=dict(block.skipped),
@@ -285,6 +298,11 @@ class FlowSource(_CaptureSource):
             bytes_read=block.bytes_read,
             end_time=parsed.end_time,
         )
+
+    def _asked_of(self, frame: pl.DataFrame) -> pl.DataFrame:
+        if self._cicflowmeter:
+            return cicflowmeter_frame(frame, self._asked)
+        return derive_columns(frame, self._asked, self._home).select(self._asked)
 
 
 def open_stream(
@@ -295,13 +313,14 @@ def open_stream(
     Raises
     ------
     SourceError
-        It is no capture, or the event type is none of a capture.
+        It is no capture, the event type is none of a capture, or a home network is no network.
     """
     kind = options.event_type or "flow"
     if kind == "packet":
         return PacketSource(stream, request, block_bytes=block_bytes)
     if kind in ("flow", "cicflowmeter"):
-        return FlowSource(stream, request, cicflowmeter=kind == "cicflowmeter", block_bytes=block_bytes)
+        home = HomeNetworks(options.home_networks)
+        return FlowSource(stream, request, cicflowmeter=kind == "cicflowmeter", home=home, block_bytes=block_bytes)
     raise SourceError(
         f"event type {kind!r} is none of the packet capture {stream.label}; it is one of flow, packet, cicflowmeter"
     )

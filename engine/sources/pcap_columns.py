@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 import polars as pl
 
+from netsieve.engine.sources.direction import HomeNetworks
 from netsieve.kernels import _native
 
 TEXT: Final = 4
@@ -23,6 +24,13 @@ class CaptureColumn(NamedTuple):
 
 PACKET_COLUMNS: Final = tuple(CaptureColumn(*column) for column in _native.packet_columns())
 FLOW_COLUMNS: Final = tuple(CaptureColumn(*column) for column in _native.flow_columns())
+
+DIRECTION: Final = "network_direction"
+DERIVED_COLUMNS: Final[dict[str, tuple[str, ...]]] = {
+    "hour_of_day": ("start_time",),
+    DIRECTION: ("source_address", "destination_address"),
+}
+"""What stands behind the columns of flows, and the columns that it is computed from. Hours are those of UTC."""
 
 _SIDES: Final = (("Fwd", "forward"), ("Bwd", "backward"))
 _STATISTICS: Final = (("Mean", "mean"), ("Std", "std"), ("Max", "max"), ("Min", "min"))
@@ -88,6 +96,16 @@ _SECONDS: Final = frozenset(
 """Columns in seconds; CICFlowMeter has microseconds."""
 
 
+def derive_columns(frame: pl.DataFrame, names: Collection[str], home: HomeNetworks) -> pl.DataFrame:
+    """Return flows with those of :data:`DERIVED_COLUMNS` that are named; they have the columns that takes."""
+    if "hour_of_day" in names:
+        frame = frame.with_columns(pl.col("start_time").dt.hour().cast(pl.Int64).alias("hour_of_day"))
+    if DIRECTION in names:
+        ends = (frame.get_column(name) for name in DERIVED_COLUMNS[DIRECTION])
+        frame = frame.with_columns(home.directions(*ends).alias(DIRECTION))
+    return frame
+
+
 def cicflowmeter_sources(names: Iterable[str]) -> frozenset[str]:
     """Return the columns that columns of CICFlowMeter's names are made of."""
     parts = (_FLOW_ID_PARTS if name == "Flow ID" else (CICFLOWMETER_NAMES[name],) for name in names)
@@ -119,7 +137,15 @@ def _cicflowmeter_column(name: str) -> pl.Expr:
     return (value.round().cast(pl.Int64) if source == "duration" else value).alias(name)
 
 
-_FLOW_CATEGORIES: Final = ("destination_port", "ip_version", "protocol", "tcp_state", "icmp_type", "icmp_code")
+_FLOW_CATEGORIES: Final = (
+    "destination_port",
+    "ip_version",
+    "protocol",
+    "tcp_state",
+    "icmp_type",
+    "icmp_code",
+    DIRECTION,
+)
 _FLOW_IGNORED: Final = (
     "start_time",
     "end_time",
@@ -131,6 +157,20 @@ _FLOW_IGNORED: Final = (
     "destination_address",
     "protocol_number",  # told by protocol
     "end_reason",  # says more of the capture than of the traffic
+    # told by others, nearly or altogether
+    "packets",
+    "bytes",
+    "payload_length_variance",
+    "forward_inter_arrival_total",
+    "backward_inter_arrival_total",
+    "forward_packets_per_second",
+    "backward_packets_per_second",
+    "forward_header_bytes",
+    "backward_header_bytes",
+    "subflow_forward_packets",
+    "subflow_forward_payload_bytes",
+    "subflow_backward_packets",
+    "subflow_backward_payload_bytes",
 )
 _PACKET_CATEGORIES: Final = (
     "ethertype",
@@ -144,7 +184,6 @@ _PACKET_CATEGORIES: Final = (
 )
 _PACKET_NUMBERS: Final = (
     "length",
-    "captured_length",
     "ip_header_length",
     "ttl",
     "fragment_offset",
@@ -170,7 +209,7 @@ def _ready_schema(
 READY_SCHEMAS: Final[dict[str, dict[str, Any]]] = {
     "pcap.flow": _ready_schema(
         "pcap.flow",
-        (column.name for column in FLOW_COLUMNS),
+        [*(column.name for column in FLOW_COLUMNS), *DERIVED_COLUMNS],
         ignored=_FLOW_IGNORED,
         categories=_FLOW_CATEGORIES,
     ),

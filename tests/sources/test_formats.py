@@ -8,7 +8,7 @@ from netsieve.engine.sources import open_source
 
 PNG = b"\x89PNG\r\n\x1a\n" + random.Random(1).randbytes(5000)
 ONNX = b"\x08\x0a\x12\x08netsieve:" + random.Random(2).randbytes(5000)
-PCAP = b"\xd4\xc3\xb2\xa1\x02\x00\x04\x00" + bytes(5000)
+PCAP = b"\xd4\xc3\xb2\xa1\x02\x00\x04\x00"
 
 
 @pytest.mark.parametrize(
@@ -16,7 +16,7 @@ PCAP = b"\xd4\xc3\xb2\xa1\x02\x00\x04\x00" + bytes(5000)
     [
         (PNG, "is a PNG image; expected delimited text"),
         (ONNX, "is no text file; expected delimited text"),
-        (PCAP, "is a packet capture; expected"),
+        (PCAP, "is no packet capture that can be read"),
         ("a,b\n1,2\n".encode("utf-16"), "is in UTF-16; convert it to UTF-8"),
         ("a,b\n1,2\n".encode("utf-16-le"), "is in UTF-16; convert it to UTF-8"),
         ("a,b\n1,2\n".encode("utf-16-be"), "is in UTF-16; convert it to UTF-8"),

@@ -40,6 +40,7 @@ from hypothesis import strategies as st
 from netsieve.engine.errors import SourceError
 from netsieve.engine.features.inference import infer_schema
 from netsieve.engine.features.schema_file import schema_declaration
+from netsieve.engine.scoring.stream import options_for
 from netsieve.engine.sources import ColumnRequest, ReadOptions, open_source
 from netsieve.engine.sources.bytestream import ByteStream
 from netsieve.engine.sources.captures import REASONS
@@ -47,6 +48,7 @@ from netsieve.engine.sources.pcap import FlowSource, PacketSource
 from netsieve.engine.sources.pcap_columns import (
     CICFLOWMETER_COLUMNS,
     CICFLOWMETER_NAMES,
+    DERIVED_COLUMNS,
     FLOW_COLUMNS,
     PACKET_COLUMNS,
     READY_SCHEMAS,
@@ -319,6 +321,7 @@ def test_column_types_are_the_formats_own(write):
     expected = {column.name: time if column.is_time else kinds[column.kind] for column in PACKET_COLUMNS}
     assert read(path, "packet").frame.schema == expected
     expected = {column.name: time if column.is_time else kinds[column.kind] for column in FLOW_COLUMNS}
+    expected |= {"hour_of_day": pl.Int64, "network_direction": pl.String}
     found = read(path)
     assert found.frame.schema == expected
     assert found.frame.height == 0
@@ -331,6 +334,14 @@ def test_only_the_columns_asked_for_are_read(write):
     assert read(path, columns=("protocol", "absent")).frame.rows() == [("udp",)]
     cicflowmeter = read(path, "cicflowmeter", columns=("Flow ID", "Idle Max")).frame
     assert cicflowmeter.rows() == [(f"{HOST}-{SERVER}-1234-53-17", 0.0)]
+
+
+def test_the_direction_of_flows_is_told_by_the_home_networks(write):
+    path = write(pcap([(START, ethernet(0x0800, ipv4("8.8.8.8", "10.0.0.1", 17, udp())))]))
+    assert read(path, columns=("network_direction", "hour_of_day")).frame.rows() == [(12, "inbound")]
+    options = ReadOptions(home_networks=("8.8.8.0/24",))
+    request = ColumnRequest(columns=("network_direction",))
+    assert Read(open_source(path, columns=request, options=options)).frame.item() == "outbound"
 
 
 def test_a_file_without_packets(write):
@@ -581,7 +592,7 @@ def test_the_guide_lists_every_column():
         return [name for cell in cells for name in re.findall("`([^`]+)`", cell)]
 
     assert named("Columns of packets") == [column.name for column in PACKET_COLUMNS]
-    assert sorted(named("Columns of flows")) == sorted(column.name for column in FLOW_COLUMNS)
+    assert sorted(named("Columns of flows")) == sorted([*(column.name for column in FLOW_COLUMNS), *DERIVED_COLUMNS])
     pairs = re.findall(r"^\| (\w.*?) \| (.*?) \|", sections["CICFlowMeter's features"], re.MULTILINE)
     given = {name: re.findall("`([^`]+)`", cell) for name, cell in pairs if name not in ("CICFlowMeter", "Label")}
     assert tuple(given) == CICFLOWMETER_COLUMNS
@@ -599,3 +610,6 @@ def test_packet_source_is_chosen_by_event_type(write):
         with closing(open_source(path, options=ReadOptions(event_type=event_type))) as source:
             assert isinstance(source, kind)
             assert source.record_type == record_type
+        # a model for these records reads them without being told
+        if event_type is not None:
+            assert options_for(ReadOptions(), record_type).event_type == event_type
