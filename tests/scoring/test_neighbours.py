@@ -265,6 +265,8 @@ def test_the_command_line_from_training_to_evaluation(tmp_path, capsys, monkeypa
     labels = ["--label", "IsAnomaly", "--normal", "0"]
     assert main(["train", "day.parquet", "-o", "m.onnx", *labels, "--ignore", "Attack", "--neighbours"]) == 0
     assert "columns computed of the records around each" in capsys.readouterr().out
+    assert main(["inspect", "m.onnx"]) == 0
+    assert "of neighbouring records: 42 features computed of SourceIP" in capsys.readouterr().out
     score = ["score", "m.onnx", "day.parquet", "-o", "out.csv", "--state", "s.state", "--json-summary", "sum.json"]
     assert main(score) == 0
     assert (tmp_path / "s.state").exists()
