@@ -136,7 +136,7 @@ def _neighbours(model: ModelFile) -> list[str]:
     windows = ", ".join(f"{window:g}" for window in declared.windows)
     return [
         f"of neighbouring records: {len(declared.columns)} features computed of {', '.join(declared.input_columns)}; "
-        f"windows of {windows} s, expiry {declared.expiry:g} s, at most {declared.hosts:,} hosts, {declared.pairs:,} pairs"
+        f"windows of {windows} s, expiry {declared.expiry:g} s, {declared.hosts:,} hosts, {declared.pairs:,} pairs"
     ]
 
 

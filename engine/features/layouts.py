@@ -44,7 +44,7 @@ LAYOUTS: Final[dict[str, dict[str, Any]]] = {
         "port": "Dport",
         "bytes_sent": "SrcBytes",
         "state": "State",
-        "failed": ["REQ", "INT", "S_", "S_RA", "S_R", "SR_", "SR_A", "SRA_RA", "URP", "URH", "URN", "URHPRO", "TIM"],
+        "failed": ["REQ", "INT", "S_", "S_RA", "S_R", "URP", "URH", "URN", "URF", "URFIL", "URHPRO", "TIM"],
         "time": "StartTime",
         "duration": "Dur",
     },
