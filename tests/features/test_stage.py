@@ -11,8 +11,12 @@ from netsieve.bench.traffic import generate_traffic
 from netsieve.engine.errors import EncodeError, MissingColumnError, SchemaError, StateError
 from netsieve.engine.features.layouts import LAYOUTS, declare_neighbours
 from netsieve.engine.features.neighbours import Neighbours
+from netsieve.engine.features.roles import column_kind
 from netsieve.engine.features.stage import NeighbourStage
 from netsieve.engine.features.state import FeatureState
+from netsieve.engine.sources.reading import read_frame, scan
+from netsieve.engine.sources.source import ColumnRequest
+from netsieve.engine.training.neighbours import add_neighbours
 
 
 @pytest.fixture(scope="module")
@@ -200,3 +204,32 @@ def test_what_cannot_be_computed_is_named():
             NeighbourStage(Neighbours(**{**roles, role: "x"})).apply(frame)
     with pytest.raises(StateError, match="another model"):
         NeighbourStage(declared).apply(frame, state=FeatureState(Neighbours(**roles)))
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize(
+    ("name", "rows"),
+    [
+        ("CTU-Malware-Capture-Botnet-207-1.binetflow.gz", 23_602),
+        ("CTU-Normal-7-2013-13-07.binetflow.gz", 9_797),
+        ("slips_test2-malicious.binetflow.gz", 6_751),
+        ("slips_test5_labelled.tsv.gz", 6_725),
+    ],
+)
+def test_argus_flows_in_blocks_as_in_one_frame(real_data, name, rows):
+    path = [str(real_data / "argus_binetflow" / name)]
+    frame = read_frame(path).frame
+    found = add_neighbours(frame)
+    assert found.frame.height == rows
+    assert found.declaration.duration is None  # these files are in the order of their starts
+    assert not [note for note in found.notes if "no order" in note or "without a time" in note]
+    kinds = {column.name: column_kind(column) for column in frame}
+    stage, state = NeighbourStage(found.declaration), FeatureState(found.declaration)
+    request = ColumnRequest(columns=found.declaration.input_columns, kinds=kinds)
+    blocks = list(scan(path, columns=request, block_bytes=100_000))
+    parts = [stage.apply(block.frame, state=state).select(found.declaration.columns) for block in blocks]
+    assert len(parts) > 4
+    assert pl.concat(parts).equals(found.frame.select(found.declaration.columns))
+    failed = found.frame["source_failed_3600s"]
+    assert 0 < failed.mean() < 1
+    assert failed.is_between(0, 1).all()
