@@ -88,7 +88,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Print the comparison and the speed, and write them as JSON where asked."""
     parser = argparse.ArgumentParser(prog="python -m netsieve.bench.neighbours")
     parser.add_argument("--rows", type=int, default=200_000, help="flows of each day (default: %(default)s)")
-    parser.add_argument("--columns", nargs="+", help="computed columns to take; all unless given")
+    parser.add_argument("--columns", nargs="+", help="computed columns to take (default: those of --neighbours)")
     parser.add_argument("--speed", action="store_true", help="measure the speed only")
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args(arguments)

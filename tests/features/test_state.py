@@ -15,7 +15,7 @@ from netsieve.engine.features.state import MAGIC, FeatureState
 @pytest.fixture(scope="module")
 def filled():
     frame = generate_traffic(3000, hosts=60)
-    declared = declare_neighbours(frame, section={"hosts": 50})
+    declared = declare_neighbours(frame, section={"hosts": 50, "columns": "all"})
     state = FeatureState(declared)
     NeighbourStage(declared).apply(frame, state=state)
     return state
@@ -69,7 +69,7 @@ def test_damage_that_the_checksum_does_not_show_is_still_refused_or_harmless(fil
 
 
 def test_memory_stays_within_the_declared_bound():
-    section = {"hosts": 64, "pairs": 100, "source": "s", "destination": "d", "port": "s"}
+    section = {"hosts": 64, "pairs": 100, "source": "s", "destination": "d", "port": "s", "columns": "all"}
     frame = pl.DataFrame({"s": [str(i) for i in range(20_000)], "d": [str(i % 999) for i in range(20_000)]})
     declared = declare_neighbours(frame, section=section)
     state = FeatureState(declared)
