@@ -26,8 +26,9 @@ from netsieve.kernels._native import Interner
 
 MAGIC: Final = b"netsieve state\n"
 VERSION: Final = 1
-FIRST_ENTITIES: Final = 1024
-"""Entities that there is room for at first; the room doubles as it is needed, up to the declared bound."""
+FIRST_ENTITIES: Final = 2**20
+"""Entities that there is room for at first; the room doubles as it is needed, up to the declared bound. Rows that were
+never used take no memory: the system hands out cleared pages when they are first written to."""
 LARGEST_LATE_SHARE: Final = 0.5
 """Of late records; where there are more, the order is asked about. Exporters write in the order of timeouts: a third of
 the records of a sensor's Zeek logs are late, nearly all by less than a minute."""

@@ -7,6 +7,7 @@ import pytest
 
 from netsieve.bench.traffic import generate_traffic
 from netsieve.engine.errors import OutputError, StateError
+from netsieve.engine.features import state as state_module
 from netsieve.engine.features.layouts import declare_neighbours
 from netsieve.engine.features.stage import NeighbourStage
 from netsieve.engine.features.state import MAGIC, FeatureState
@@ -81,3 +82,16 @@ def test_memory_stays_within_the_declared_bound():
     }
     assert len(state.to_bytes()) < 300_000
     assert state.evicted == 20_000 - 64 + 20_000 - 64 + 20_000 - 100
+
+
+def test_room_grows_with_the_entities(monkeypatch):
+    monkeypatch.setattr(state_module, "FIRST_ENTITIES", 16)
+    frame = generate_traffic(2000, hosts=60)
+    declared = declare_neighbours(frame, section={"columns": "all"})
+    small = FeatureState(declared)
+    found = NeighbourStage(declared).apply(frame, state=small)
+    monkeypatch.undo()
+    large = FeatureState(declared)
+    assert NeighbourStage(declared).apply(frame, state=large).equals(found, null_equal=True)
+    assert small.tables["pair"].capacity < large.tables["pair"].capacity == 262_144
+    assert small.to_bytes() == large.to_bytes()
