@@ -78,6 +78,7 @@ def _text(model: ModelFile) -> str:
         f"\nschema: {model.n_features} features, record type {model.schema.record_type!r}",
         text_table(features),
         *_ignored(model),
+        *_neighbours(model),
         "\nthresholds",
         text_table(thresholds),
         "\ncalibration",
@@ -126,6 +127,17 @@ def _ignored(model: ModelFile) -> list[str]:
         more = f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
         lines.append(f"ignored ({reason}): {', '.join(names[:SHOWN_NAMES])}{more}")
     return lines
+
+
+def _neighbours(model: ModelFile) -> list[str]:
+    declared = model.schema.neighbours
+    if declared is None:
+        return []
+    windows = ", ".join(f"{window:g}" for window in declared.windows)
+    return [
+        f"of neighbouring records: {len(declared.columns)} features computed of {', '.join(declared.input_columns)}; "
+        f"windows of {windows} s, expiry {declared.expiry:g} s, {declared.hosts:,} hosts, {declared.pairs:,} pairs"
+    ]
 
 
 def _flattened(content: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:

@@ -50,7 +50,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--min-score", metavar="X", type=number, help="write only records with at least this score")
     parser.add_argument(
-        "--by-entity", metavar="COL", help="also rank the values of a column by their records, into OUT.entities.csv"
+        "--by-entity",
+        metavar="COL[,COL]",
+        help="also rank the values of a column, or pairs of two, by their records, into OUT.entities.csv",
     )
     parser.add_argument("--rejects", metavar="FILE", help="file for records that cannot be read (OUT.rejects.ndjson)")
     parser.add_argument(

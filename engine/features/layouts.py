@@ -54,7 +54,7 @@ LAYOUTS: Final[dict[str, dict[str, Any]]] = {
         "port": "Dport",
         "bytes_sent": "SrcBytes",
         "state": "State",
-        "failed": ["REQ", "INT", "S_", "S_RA", "S_R", "SR_", "SR_A", "SRA_RA", "URP", "URH", "URN", "URHPRO", "TIM"],
+        "failed": ["REQ", "INT", "S_", "S_RA", "S_R", "URP", "URH", "URN", "URF", "URFIL", "URHPRO", "TIM"],
         "time": "StartTime",
         "duration": "Dur",
     },
@@ -82,6 +82,8 @@ LAYOUTS: Final[dict[str, dict[str, Any]]] = {
 }
 """Columns by role, and what goes with them, of each record type that has a source and a destination."""
 
+ALL: Final = "all"
+"""Stands for all columns that can be computed."""
 TIME_FORMATS: Final = (
     "%Y-%m-%dT%H:%M:%S%.fZ",
     "%Y-%m-%dT%H:%M:%S%.f%z",
@@ -135,7 +137,15 @@ def declare_neighbours(
     declared = Neighbours.from_dict({"kernel": "neighbours", "version": 1, **content})
     time_format = None if declared.time is None else _time_format(frame.get_column(declared.time))
     declared = replace(declared, key=_key(frame, declared), time_format=time_format)
-    return replace(declared, columns=tuple(declared.possible_columns()) if chosen is None else tuple(chosen))
+    if chosen is None:
+        columns = declared.default_columns()
+    elif chosen == ALL:
+        columns = tuple(declared.possible_columns())
+    elif isinstance(chosen, str):
+        raise SchemaError(f"[neighbours] columns is {chosen!r}; a list of names, or {ALL!r}, is expected")
+    else:
+        columns = tuple(chosen)
+    return replace(declared, columns=columns)
 
 
 def _layout(frame: pl.DataFrame, record_type: str, section: Mapping[str, Any]) -> dict[str, Any]:

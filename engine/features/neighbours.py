@@ -31,6 +31,16 @@ ONCE: Final[dict[str, tuple[str, ...]]] = {
     "pair": ("new", "elapsed", "gap_mean", "gap_variation", "size_mean", "size_variation"),
 }
 """What is told of each entity without a window."""
+DEFAULT_ONCE: Final = ("pair_new", "pair_elapsed", "pair_gap_variation", "pair_size_variation")
+DEFAULT_SHORT: Final = ("source_ports", "destination_flows")
+DEFAULT_LONG: Final = (
+    *("source_flows", "source_failed", "source_sent", "source_ports", "source_hosts"),
+    *("destination_failed", "destination_hosts"),
+    *("pair_flows", "pair_sent", "pair_ports"),
+)
+"""What is computed unless more is asked for, with the shortest and the longest window. An autoencoder's score is a mean
+over its columns: measured on generated traffic, with all that can be computed the recall of brute force at 1 % false
+positives is 0.31, with these 0.86."""
 COLUMN_ROLES: Final = ("source", "destination", "port", "bytes_sent", "bytes_received", "state", "time", "duration")
 LARGEST_WINDOW: Final = 366 * 86_400
 MOST_WINDOWS: Final = 8
@@ -135,6 +145,15 @@ class Neighbours:
             yield from (f"{entity}_{name}" for name in self._known(ONCE[entity]))
             for name in self._known((*RATES, *DISTINCT[entity])):
                 yield from (window_column(entity, name, window) for window in self.windows)
+
+    def default_columns(self) -> tuple[str, ...]:
+        """Return the columns that are computed unless others are asked for."""
+        wanted = {
+            *DEFAULT_ONCE,
+            *(f"{name}_{self.windows[0]:.0f}s" for name in DEFAULT_SHORT),
+            *(f"{name}_{self.windows[-1]:.0f}s" for name in DEFAULT_LONG),
+        }
+        return tuple(name for name in self.possible_columns() if name in wanted)
 
     def _known(self, names: Collection[str]) -> Iterator[str]:
         lacking = set()

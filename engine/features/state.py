@@ -26,8 +26,12 @@ from netsieve.kernels._native import Interner
 
 MAGIC: Final = b"netsieve state\n"
 VERSION: Final = 1
-FIRST_ENTITIES: Final = 1024
-"""Entities that there is room for at first; the room doubles as it is needed, up to the declared bound."""
+FIRST_ENTITIES: Final = 2**20
+"""Entities that there is room for at first; the room doubles as it is needed, up to the declared bound. Rows that were
+never used take no memory: the system hands out cleared pages when they are first written to."""
+LARGEST_LATE_SHARE: Final = 0.5
+"""Of late records; where there are more, the order is asked about. Exporters write in the order of timeouts: a third of
+the records of a sensor's Zeek logs are late, nearly all by less than a minute."""
 _LENGTH_BYTES: Final = 8
 _DIGEST_BYTES: Final = 32
 _COUNTERS: Final = ("records", "late", "without_time")
@@ -121,7 +125,7 @@ class FeatureState:
     records
         Records seen.
     late
-        Those that ended before an earlier record of one of their entities; they count at that record's time.
+        Those from before an earlier record of one of their entities; they count at that record's time.
     without_time
         Those whose end is not known; they count at the time of the record before.
     clock
@@ -148,8 +152,10 @@ class FeatureState:
         """Return what a reader of the computed features should know."""
         notes = []
         if self.late:
+            order = "; are the files in the order of time?" if self.late > LARGEST_LATE_SHARE * self.records else ""
             notes.append(
-                f"{self.late:,} of {self.records:,} records ended before others of their hosts and count at their time"
+                f"{self.late:,} of {self.records:,} records are from before others of their hosts and count at their "
+                f"time{order}"
             )
         if self.without_time:
             notes.append(f"{self.without_time:,} records without a time count at that of the record before")

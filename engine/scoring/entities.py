@@ -12,6 +12,7 @@ among their records, so that a host with so many records that some must be rare 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -31,6 +32,8 @@ MOST_ENTITIES: Final = 1_000_000
 """Entities ranked at a time; one more takes the place of that whose last record is the longest ago. 150 bytes each."""
 LONGEST_NAME: Final = 256
 """Characters of a name that are kept."""
+SEPARATOR: Final = "\x1f"
+"""Between the values of several columns: the ASCII unit separator."""
 FIRST_ENTITIES: Final = 4096
 MEASURES: Final = ("surprise", "records", "anomalies", "highest_score")
 
@@ -52,12 +55,12 @@ class EntityRecords:
 
 
 class EntityRanking:
-    """Ranks the values of one column by their records, in bounded memory.
+    """Ranks the values of one column, or pairs of values of several, by their records, in bounded memory.
 
     Parameters
     ----------
-    column
-        The column whose values are the entities.
+    columns
+        The columns whose values are the entities.
     calibration
         What scores are compared with.
     most
@@ -66,11 +69,11 @@ class EntityRanking:
     Attributes
     ----------
     without
-        Records that have no value there: they belong to no entity.
+        Records that lack a value there: they belong to no entity.
     """
 
-    def __init__(self, column: str, calibration: Calibration, most: int = MOST_ENTITIES) -> None:
-        self.column = column
+    def __init__(self, columns: Sequence[str], calibration: Calibration, most: int = MOST_ENTITIES) -> None:
+        self.columns = tuple(columns)
         self.without = 0
         self._calibration = calibration
         self._key = os.urandom(16)
@@ -91,9 +94,10 @@ class EntityRanking:
         Raises
         ------
         EncodeError
-            The column holds times, lists, structures or bytes.
+            A column holds times, lists, structures or bytes.
         """
-        names = category_text(frame.get_column(self.column)).str.head(LONGEST_NAME)
+        texts = [category_text(frame.get_column(name)).str.head(LONGEST_NAME) for name in self.columns]
+        names = pl.select(pl.concat_str(texts, separator=SEPARATOR)).to_series() if len(texts) > 1 else texts[0]
         return EntityRecords(
             names, _native.fingerprints(names, self._key), scores, self._calibration.surprise(scores), flags
         )
@@ -128,17 +132,22 @@ class EntityRanking:
         self._names += [""] * (wanted - held)
 
     def frame(self) -> pl.DataFrame:
-        """Return the ranking, worst first: the column's value, surprise, records, anomalies and highest score.
+        """Return the ranking, worst first: the columns' values, surprise, records, anomalies and highest score.
 
-        The column keeps its name, with ``input_`` before it where that is one of the others'. Entities of equal
-        surprise are ranked by the share of anomalies among their records, then by their number, by the highest score,
-        and by name.
+        The columns keep their names, with ``input_`` before one that is one of the others'. Entities of equal surprise
+        are ranked by the share of anomalies among their records, then by their number, by the highest score, and by
+        name.
         """
         size = self._interner.size
-        name = f"input_{self.column}" if self.column in MEASURES else self.column
+        names = pl.Series(self._names[:size], dtype=pl.String)
+        if len(self.columns) > 1:
+            parts = names.str.split_exact(SEPARATOR, len(self.columns) - 1).struct.unnest().get_columns()
+        else:
+            parts = [names]
+        headings = [f"input_{name}" if name in MEASURES else name for name in self.columns]
         table = pl.DataFrame(
             {
-                name: pl.Series(self._names[:size], dtype=pl.String),
+                **dict(zip(headings, parts, strict=True)),
                 "surprise": self._worst[:size].mean(axis=1, dtype=np.float64) if size else np.zeros(0),
                 "records": self._counts[:size, 0],
                 "anomalies": self._counts[:size, 1],
@@ -146,8 +155,8 @@ class EntityRanking:
             }
         )
         share = pl.col("anomalies") / pl.col("records")
-        order = ["surprise", share, "anomalies", "highest_score", name]
-        return table.sort(order, descending=[True, True, True, True, False])
+        order = ["surprise", share, "anomalies", "highest_score", *headings]
+        return table.sort(order, descending=[True] * 4 + [False] * len(headings))
 
     def write(self, path: str) -> None:
         """Write the ranking as CSV, in one step."""
@@ -156,11 +165,12 @@ class EntityRanking:
     def notes(self) -> list[str]:
         """Return what the reader of the ranking should know."""
         notes = []
+        shown = " and ".join(map(repr, self.columns))
         if self.without:
-            notes.append(f"{self.without:,} records have no {self.column!r} and are not in the ranking of entities")
+            notes.append(f"{self.without:,} records have no {shown} and are not in the ranking of entities")
         if self.forgotten:
             notes.append(
-                f"{self.forgotten:,} entities of {self.column!r} are not in the ranking: more than "
+                f"{self.forgotten:,} entities of {shown} are not in the ranking: more than "
                 f"{self._interner.max_entities:,} were active, and those that were quiet the longest had to go"
             )
         return notes

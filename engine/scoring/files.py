@@ -47,7 +47,7 @@ def score_files(
     advance: Callable[[int, int], None] | None = None,
     threads: int = 0,
     state: str | FeatureState | None = None,
-    by_entity: str | None = None,
+    by_entity: str | Sequence[str] | None = None,
 ) -> ScoreSummary:
     """Score files into one file.
 
@@ -90,8 +90,9 @@ def score_files(
         For a model with neighbour features: what is known of the hosts before the first record. A file is read if
         it exists, and written when the job is done; not when it fails. A state in memory is updated, even then.
     by_entity
-        Column whose values are ranked by their records' scores (:mod:`netsieve.engine.scoring.entities`), into a
-        table beside the output: its name with ``.entities.csv``.
+        Column whose values are ranked by their records' scores, or several whose combinations are (a list, or text
+        with commas), into a table beside the output: its name with ``.entities.csv``
+        (:mod:`netsieve.engine.scoring.entities`).
 
     Returns
     -------
@@ -111,14 +112,16 @@ def score_files(
     files = expand_inputs(inputs)
     rejected = RejectsFile(rejects_path(output, rejects), asked=rejects is not None)
     state_file = state if isinstance(state, str) else None
-    ranked = None if by_entity is None else entities_path(output)
+    columns = by_entity.split(",") if isinstance(by_entity, str) else by_entity or ()
+    ranking = EntityRanking(columns, scorer.calibration) if columns else None
+    ranked = None if ranking is None else entities_path(output)
     check_distinct(
         [output, rejected.path, *(path for path in (state_file, ranked) if path is not None)],
         [*files, scorer.model_file.name],
     )
     known, state_notes = _known_state(scorer, state)
     kept = Keep.parse(keep, scorer.schema)
-    needed = (*scorer.schema.input_columns, *([] if by_entity is None else [by_entity]))
+    needed = tuple(dict.fromkeys((*scorer.schema.input_columns, *columns)))
     sources = Inputs(
         files,
         needed,
@@ -127,7 +130,6 @@ def score_files(
         record_type=scorer.schema.record_type,
     )
     selection = Selection(only_anomalies=only_anomalies, min_score=min_score, top=top)
-    ranking = None if by_entity is None else EntityRanking(by_entity, scorer.calibration)
     job = _Job(scorer, kept, selection, output, form, ranking=ranking)
     summary = ScoreSummary(files=len(files), threshold=scorer.threshold, policy=scorer.threshold_policy)
     blocks = score_blocks(scorer, sources, job.finish, threads=threads or scorer.threads, watch=job.check, state=known)

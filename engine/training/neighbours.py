@@ -95,11 +95,12 @@ def computed_frame(frame: pl.DataFrame, declaration: Neighbours) -> NeighbourFra
 
 
 def disorder(times: NDArray[np.float64], seconds: float) -> float:
-    """Return the share of times that come more than so many seconds after a later one; NaN is no time."""
-    if not len(times):
-        return 0.0
-    latest = np.maximum.accumulate(np.where(np.isnan(times), -np.inf, times))
-    return float(np.mean(latest - np.where(np.isnan(times), np.inf, times) > seconds))
+    """Return the share of times that are earlier than the one before by more than so many seconds; NaN is no time.
+
+    Only the one before counts: a single wrong clock far ahead does not make all that follow it late.
+    """
+    known = times[~np.isnan(times)]
+    return float(np.mean(np.diff(known) < -seconds)) if len(known) > 1 else 0.0
 
 
 def with_declaration(schema: FeatureSchema, declaration: Neighbours) -> FeatureSchema:

@@ -4,9 +4,12 @@ import re
 import tomllib
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from netsieve.engine.cli.main import argument_parser
+from netsieve.engine.features.layouts import declare_neighbours
+from netsieve.engine.features.neighbours import COLUMN_ROLES
 from netsieve.engine.features.schema_file import schema_declaration
 from netsieve.engine.sources.eve_columns import EVENT, SECTIONS
 from netsieve.engine.sources.eve_features import DERIVED
@@ -39,6 +42,15 @@ def test_the_schema_file_of_the_guide_is_accepted():
     (text,) = code_blocks(ROOT / "docs/schema.md", "toml")
     declaration = schema_declaration(tomllib.loads(text))
     assert set(declaration.columns) == {"DestinationPort", "BytesSent"}
+
+
+def test_the_neighbours_section_of_the_guide_is_accepted():
+    (text,) = code_blocks(ROOT / "docs/neighbours.md", "toml")
+    section = schema_declaration(tomllib.loads(text)).neighbours
+    roles = {key: value for key, value in section.items() if key in COLUMN_ROLES}
+    assert set(roles) == set(COLUMN_ROLES)
+    frame = pl.DataFrame({name: [1.0] for name in roles.values()})
+    assert declare_neighbours(frame, section=section).columns == tuple(section["columns"])
 
 
 def test_the_policies_of_the_guide_are_accepted():

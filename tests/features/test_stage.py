@@ -11,8 +11,12 @@ from netsieve.bench.traffic import generate_traffic
 from netsieve.engine.errors import EncodeError, MissingColumnError, SchemaError, StateError
 from netsieve.engine.features.layouts import LAYOUTS, declare_neighbours
 from netsieve.engine.features.neighbours import Neighbours
+from netsieve.engine.features.roles import column_kind
 from netsieve.engine.features.stage import NeighbourStage
 from netsieve.engine.features.state import FeatureState
+from netsieve.engine.sources.reading import read_frame, scan
+from netsieve.engine.sources.source import ColumnRequest
+from netsieve.engine.training.neighbours import add_neighbours
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +57,9 @@ def naive_columns(frame: pl.DataFrame, declared: Neighbours) -> dict[str, list[f
 
 def test_the_computed_columns_are_those_of_the_naive_twins(traffic):
     frame = traffic.head(700)
-    declared = declare_neighbours(frame, section={"windows": [30, 7200], "expiry": 20_000, "hosts": 40, "pairs": 100})
+    declared = declare_neighbours(
+        frame, section={"windows": [30, 7200], "expiry": 20_000, "hosts": 40, "pairs": 100, "columns": "all"}
+    )
     state = FeatureState(declared)
     found = NeighbourStage(declared).apply(frame, state=state)
     assert found.columns == [*frame.columns, *declared.columns]
@@ -79,7 +85,7 @@ def in_batches(frame, declared, cuts, *, restored=False):
 
 @pytest.mark.parametrize("limits", [{}, {"hosts": 30, "pairs": 64, "expiry": 4000}])
 def test_one_batch_a_thousand_and_two_runs_give_the_same_bits(traffic, limits):
-    declared = declare_neighbours(traffic, section=limits)
+    declared = declare_neighbours(traffic, section={"columns": "all", **limits})
     whole, state = in_batches(traffic, declared, [])
     cut, cut_state = in_batches(traffic, declared, list(range(6, 6000, 6)))
     two, two_state = in_batches(traffic, declared, [2345], restored=True)
@@ -99,7 +105,7 @@ def test_whatever_the_cells_hold_batches_agree_and_numbers_are_sound(rows):
     kinds = {"s": pl.String, "d": pl.String, "p": pl.Int64, "o": pl.Float64, "r": pl.Float64, "c": pl.String}
     frame = pl.DataFrame(rows, schema={**kinds, "t": pl.Float64, "l": pl.Float64}, orient="row")
     roles = dict(zip(("source", "destination", "port", "bytes_sent", "bytes_received", "state"), kinds, strict=True))
-    section = {**roles, "time": "t", "duration": "l", "failed": ["a"], "hosts": 2}
+    section = {**roles, "time": "t", "duration": "l", "failed": ["a"], "hosts": 2, "columns": "all"}
     declared = declare_neighbours(frame, section=section)
     whole, state = in_batches(frame, declared, [])
     cut, _ = in_batches(frame, declared, list(range(1, frame.height)), restored=True)
@@ -111,6 +117,7 @@ def test_whatever_the_cells_hold_batches_agree_and_numbers_are_sound(rows):
 def test_unknown_times_take_the_one_before():
     frame = pl.DataFrame({"s": ["a"] * 4, "d": ["b"] * 4, "t": [None, 10.0, None, 25.0]})
     declared = declare_neighbours(frame, section={"source": "s", "destination": "d", "time": "t"})
+    assert "pair_elapsed" in declared.columns
     state = FeatureState(declared)
     found = NeighbourStage(declared).apply(frame, state=state)
     assert found["pair_elapsed"].to_list()[1:] == [10.0, 0.0, 15.0]
@@ -120,7 +127,7 @@ def test_unknown_times_take_the_one_before():
 def test_late_records_count_at_the_time_of_the_latest_and_a_wrong_clock_starts_anew():
     times = [100.0, 90.0, 105.0, 1e9, 110.0]
     frame = pl.DataFrame({"s": ["a"] * 5, "d": ["b"] * 5, "t": times})
-    section = {"source": "s", "destination": "d", "time": "t", "windows": [60], "expiry": 3600}
+    section = {"source": "s", "destination": "d", "time": "t", "windows": [60], "expiry": 3600, "columns": "all"}
     declared = declare_neighbours(frame, section=section)
     state = FeatureState(declared)
     found = NeighbourStage(declared).apply(frame, state=state)
@@ -190,6 +197,8 @@ def test_what_cannot_be_computed_is_named():
         declare_neighbours(frame)
     with pytest.raises(SchemaError, match="no column 'S', which is source"):
         declare_neighbours(frame, section={"source": "S", "destination": "d"})
+    with pytest.raises(SchemaError, match="columns is 'some'"):
+        declare_neighbours(frame, section={**roles, "columns": "some"})
     with pytest.raises(SchemaError, match="'pair_ports_60s', which is not computed"):
         declare_neighbours(frame, section={**roles, "columns": ["pair_ports_60s"]})
     declared = declare_neighbours(frame, section=roles)
@@ -200,3 +209,41 @@ def test_what_cannot_be_computed_is_named():
             NeighbourStage(Neighbours(**{**roles, role: "x"})).apply(frame)
     with pytest.raises(StateError, match="another model"):
         NeighbourStage(declared).apply(frame, state=FeatureState(Neighbours(**roles)))
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize(
+    ("name", "rows"),
+    [
+        ("CTU-Malware-Capture-Botnet-207-1.binetflow.gz", 23_602),
+        ("CTU-Normal-7-2013-13-07.binetflow.gz", 9_797),
+        ("slips_test2-malicious.binetflow.gz", 6_751),
+        ("slips_test5_labelled.tsv.gz", 6_725),
+    ],
+)
+def test_argus_flows_in_blocks_as_in_one_frame(real_data, name, rows):
+    path = [str(real_data / "argus_binetflow" / name)]
+    frame = read_frame(path).frame
+    found = add_neighbours(frame)
+    assert found.frame.height == rows
+    assert found.declaration.duration is None  # these files are in the order of their starts
+    assert not [note for note in found.notes if "no order" in note or "without a time" in note]
+    kinds = {column.name: column_kind(column) for column in frame}
+    stage, state = NeighbourStage(found.declaration), FeatureState(found.declaration)
+    request = ColumnRequest(columns=found.declaration.input_columns, kinds=kinds)
+    blocks = list(scan(path, columns=request, block_bytes=100_000))
+    parts = [stage.apply(block.frame, state=state).select(found.declaration.columns) for block in blocks]
+    assert len(parts) > 4
+    assert pl.concat(parts).equals(found.frame.select(found.declaration.columns))
+    failed = found.frame["source_failed_3600s"]
+    assert 0 < failed.mean() < 1
+    assert failed.is_between(0, 1).all()
+
+
+def test_sixteen_columns_are_computed_unless_others_are_named(traffic):
+    declared = declare_neighbours(traffic)
+    assert len(declared.columns) == 16
+    assert len(declare_neighbours(traffic, section={"columns": "all"}).columns) == 42
+    one_window = declare_neighbours(traffic, section={"windows": [300]})
+    assert len(one_window.columns) == 15
+    assert NeighbourStage(one_window).apply(traffic.head(9)).columns[-15:] == list(one_window.columns)

@@ -7,6 +7,7 @@ import pytest
 
 from netsieve.bench.traffic import generate_traffic
 from netsieve.engine.errors import OutputError, StateError
+from netsieve.engine.features import state as state_module
 from netsieve.engine.features.layouts import declare_neighbours
 from netsieve.engine.features.stage import NeighbourStage
 from netsieve.engine.features.state import MAGIC, FeatureState
@@ -15,7 +16,7 @@ from netsieve.engine.features.state import MAGIC, FeatureState
 @pytest.fixture(scope="module")
 def filled():
     frame = generate_traffic(3000, hosts=60)
-    declared = declare_neighbours(frame, section={"hosts": 50})
+    declared = declare_neighbours(frame, section={"hosts": 50, "columns": "all"})
     state = FeatureState(declared)
     NeighbourStage(declared).apply(frame, state=state)
     return state
@@ -69,7 +70,7 @@ def test_damage_that_the_checksum_does_not_show_is_still_refused_or_harmless(fil
 
 
 def test_memory_stays_within_the_declared_bound():
-    section = {"hosts": 64, "pairs": 100, "source": "s", "destination": "d", "port": "s"}
+    section = {"hosts": 64, "pairs": 100, "source": "s", "destination": "d", "port": "s", "columns": "all"}
     frame = pl.DataFrame({"s": [str(i) for i in range(20_000)], "d": [str(i % 999) for i in range(20_000)]})
     declared = declare_neighbours(frame, section=section)
     state = FeatureState(declared)
@@ -81,3 +82,16 @@ def test_memory_stays_within_the_declared_bound():
     }
     assert len(state.to_bytes()) < 300_000
     assert state.evicted == 20_000 - 64 + 20_000 - 64 + 20_000 - 100
+
+
+def test_room_grows_with_the_entities(monkeypatch):
+    monkeypatch.setattr(state_module, "FIRST_ENTITIES", 16)
+    frame = generate_traffic(2000, hosts=60)
+    declared = declare_neighbours(frame, section={"columns": "all"})
+    small = FeatureState(declared)
+    found = NeighbourStage(declared).apply(frame, state=small)
+    monkeypatch.undo()
+    large = FeatureState(declared)
+    assert NeighbourStage(declared).apply(frame, state=large).equals(found, null_equal=True)
+    assert small.tables["pair"].capacity < large.tables["pair"].capacity == 262_144
+    assert small.to_bytes() == large.to_bytes()

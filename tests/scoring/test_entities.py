@@ -53,7 +53,7 @@ def test_the_ranking_is_that_of_the_naive_twin_however_cut(calibration, rows, si
     frame = pl.DataFrame(rows, schema={"host": pl.String, "score": pl.Float32}, orient="row")
     scores = frame["score"].to_numpy()
     flags = scores > 3
-    found = EntityRanking("host", calibration)
+    found = EntityRanking(["host"], calibration)
     for at in range(0, frame.height, size):
         part = slice(at, at + size)
         found.add(found.records(frame[part], scores[part], flags[part]))
@@ -68,7 +68,7 @@ def test_the_ranking_is_that_of_the_naive_twin_however_cut(calibration, rows, si
 
 
 def test_memory_is_bounded_and_what_had_to_go_is_told(calibration):
-    found = EntityRanking("host", calibration, most=3)
+    found = EntityRanking(["host"], calibration, most=3)
     names = [*"abcd", *"abcd", "d"]
     scores = np.arange(1, 10, dtype=np.float32)
     found.add(found.records(pl.DataFrame({"host": names}), scores, scores > 0))
@@ -81,7 +81,7 @@ def test_memory_is_bounded_and_what_had_to_go_is_told(calibration):
 
 
 def test_a_few_bad_records_lead_over_many_normal_ones(calibration):
-    found = EntityRanking("host", calibration)
+    found = EntityRanking(["host"], calibration)
     generator = np.random.default_rng(1)
     scores = np.concatenate([generator.lognormal(size=100_000), np.full(12, 40.0), [60.0]]).astype(np.float32)
     names = ["busy"] * 100_000 + ["bad"] * 12 + ["once"]
@@ -90,10 +90,19 @@ def test_a_few_bad_records_lead_over_many_normal_ones(calibration):
 
 
 def test_numbers_are_entities_too_and_clashing_names_are_kept_apart(calibration):
-    found = EntityRanking("records", calibration)
+    found = EntityRanking(["records"], calibration)
     frame = pl.DataFrame({"records": [443.0, 80.0, None]})
     found.add(found.records(frame, np.ones(3, np.float32), np.ones(3, bool)))
     assert found.frame()["input_records"].to_list() == ["443", "80"]
+
+
+def test_pairs_of_columns(calibration):
+    found = EntityRanking(["from", "to"], calibration)
+    frame = pl.DataFrame({"from": ["a", "a", "b", None], "to": [1, 1, None, 2]})
+    found.add(found.records(frame, np.ones(4, np.float32), np.ones(4, bool)))
+    table = found.frame()
+    assert table.select("from", "to", "records").rows() == [("a", "1", 2)]
+    assert found.notes() == ["2 records have no 'from' and 'to' and are not in the ranking of entities"]
 
 
 @pytest.mark.parametrize("threads", [1, 3])
@@ -142,7 +151,7 @@ def test_the_command_line_says_where_the_ranking_is(scorer, tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     write_flow_model(tmp_path / "m.onnx")
     flow_frame(100).write_csv("flows.csv")
-    arguments = ["score", "m.onnx", "flows.csv", "--by-entity", "DstAddr", "--json-summary", "sum.json"]
+    arguments = ["score", "m.onnx", "flows.csv", "--by-entity", "DstAddr,Proto", "--json-summary", "sum.json"]
     assert main([*arguments, "-o", "out.parquet"]) == 0
     assert "ranked in out.parquet.entities.csv" in capfd.readouterr().out
     assert json.loads((tmp_path / "sum.json").read_text())["entities"] == "out.parquet.entities.csv"

@@ -42,7 +42,7 @@ def traffic() -> pl.DataFrame:
 def model(tmp_path_factory):
     """Write an untrained model with neighbour features of generated traffic."""
     frame = generate_traffic(2000, seed=5, hosts=60)
-    computed = add_neighbours(frame)
+    computed = add_neighbours(frame, overrides={"neighbours": {"columns": "all"}})
     schema = inferred_schema(computed.frame, computed.declaration, label="IsAnomaly", ignore=["Attack"])
     schema = fit_schema(schema, computed.frame)
     detector = UntrainedAutoencoder(schema, (8, 4, 8), 0)
@@ -265,6 +265,8 @@ def test_the_command_line_from_training_to_evaluation(tmp_path, capsys, monkeypa
     labels = ["--label", "IsAnomaly", "--normal", "0"]
     assert main(["train", "day.parquet", "-o", "m.onnx", *labels, "--ignore", "Attack", "--neighbours"]) == 0
     assert "columns computed of the records around each" in capsys.readouterr().out
+    assert main(["inspect", "m.onnx"]) == 0
+    assert "of neighbouring records: 16 features computed of SourceIP" in capsys.readouterr().out
     score = ["score", "m.onnx", "day.parquet", "-o", "out.csv", "--state", "s.state", "--json-summary", "sum.json"]
     assert main(score) == 0
     assert (tmp_path / "s.state").exists()
