@@ -294,7 +294,7 @@ def test_only_the_columns_asked_for_are_read_with_their_kinds(write):
 def test_a_header_without_records_gives_no_rows(write):
     bare = read_frame([write("#separator \\x09\n#fields\ta\tb")]).frame
     assert (bare.height, bare.columns) == (0, ["a", "b"])
-    result = read_frame([write("# more\n" * 20_000 + log())])
+    result = read_frame([write("#separator \\x09\n" + "# more\n" * 20_000 + log())])
     assert (result.frame.height, result.frame.columns[:3], result.rejected) == (0, ["ts", "n", "s"], 0)
 
 
