@@ -411,7 +411,7 @@ class Flows:
                 else:
                     self.evicted += 1
                     self._close(next(iter(self.open)), "evicted")
-            flow = {"ends": ends, "packets": [], "reason": ""}
+            flow = {"ends": ends, "packets": [], "fins": set(), "reason": ""}
         forward = source == flow["ends"][0]
         time = max([now] + [packet["time"] for packet in flow["packets"][-1:]])
         flow["packets"].append({"row": row, "forward": forward, "time": time})
@@ -432,10 +432,13 @@ class Flows:
 
     @staticmethod
     def _tcp_end(flow):
-        seen = [(packet["forward"], packet["row"].get("tcp_flags", 0)) for packet in flow["packets"]]
-        if any(flags & RST for _, flags in seen):
+        packet = flow["packets"][-1]
+        flags = packet["row"].get("tcp_flags", 0)
+        if flags & FIN:
+            flow["fins"].add(packet["forward"])
+        if flags & RST:
             return "rst"
-        return "fin" if len({forward for forward, flags in seen if flags & FIN}) == 2 else ""
+        return "fin" if len(flow["fins"]) == 2 else ""
 
     def _close(self, key, reason):
         flow = self.open.pop(key, None) or self.closing.pop(key)

@@ -227,6 +227,7 @@ class FlowSource(_CaptureSource):
             inputs = (DERIVED_COLUMNS.get(name, ()) for name in self._asked)
             read = frozenset(self._asked).union(*inputs)
         self._wanted = [number for number, column in enumerate(FLOW_COLUMNS) if column.name in read]
+        self._no_flows = self._frame_of(_native.parse_flows(_native.FinishedFlows(), self._wanted))
         self._records = 0
         self._assembler = _native.FlowAssembler(round(idle_timeout * 1e9), round(active_timeout * 1e9), max_open_flows)
 
@@ -288,9 +289,8 @@ class FlowSource(_CaptureSource):
     def parse(self, block: Block) -> ParsedBlock:
         """Return a block's flows as a frame."""
         parsed = _native.parse_flows(block.data, self._wanted)
-        frame = _frame(parsed.columns, [FLOW_COLUMNS[number] for number in self._wanted])
         return ParsedBlock(
-            frame=self._asked_of(frame),
+            frame=self._frame_of(parsed) if len(block.data) else self._no_flows,
             record=parsed.record,
             rejects=list(block.rejects),
             skipped=dict(block.skipped),
@@ -299,7 +299,8 @@ class FlowSource(_CaptureSource):
             end_time=parsed.end_time,
         )
 
-    def _asked_of(self, frame: pl.DataFrame) -> pl.DataFrame:
+    def _frame_of(self, parsed: _native.ParsedFlows) -> pl.DataFrame:
+        frame = _frame(parsed.columns, [FLOW_COLUMNS[number] for number in self._wanted])
         if self._cicflowmeter:
             return cicflowmeter_frame(frame, self._asked)
         return derive_columns(frame, self._asked, self._home).select(self._asked)
@@ -327,5 +328,8 @@ def open_stream(
 
 
 def _frame(columns: Sequence[_native.Column], described: Sequence[CaptureColumn]) -> pl.DataFrame:
-    frame = pl.DataFrame({column.name: pl.Series(values) for column, values in zip(described, columns, strict=True)})
-    return frame.with_columns(pl.col(column.name).cast(DATETIME) for column in described if column.is_time)
+    frame = {}
+    for column, values in zip(described, columns, strict=True):
+        series = pl.Series(values)
+        frame[column.name] = series.cast(DATETIME) if column.is_time else series
+    return pl.DataFrame(frame)

@@ -38,14 +38,14 @@ FOREIGN_FORMATS: Final = {
     b"[{": "JSON",
     b"#separator": "a Zeek log",
 }
-"""What is recognised only to say that it is not read."""
+"""What is no delimited text, for an error that says what it is."""
 
 
 def check_text(head: bytes, label: str) -> None:
     """Raise :class:`SourceError` where a file that begins with ``head`` is no UTF-8 text that can be read here."""
     for magic, kind in FOREIGN_FORMATS.items():
         if head.startswith(magic):
-            raise SourceError(f"{label} is {kind}; expected delimited text (CSV) or Parquet")
+            raise SourceError(f"{label} is {kind}; expected delimited text (CSV) or another format that is read here")
     check_encoding(head, label)
 
 

@@ -180,7 +180,7 @@ def check_against_twin(path, content, block_bytes):
 
 
 @given(st.integers(0, 2**32), st.sampled_from([61, 400, 1 << 20]))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_random_captures_read_like_the_twin(tmp_path_factory, seed, block_bytes):
     content = captures.random_capture(Random(seed))
     path = tmp_path_factory.getbasetemp() / "random.pcap"
@@ -189,7 +189,7 @@ def test_random_captures_read_like_the_twin(tmp_path_factory, seed, block_bytes)
 
 
 @given(st.integers(0, 2**32), st.sampled_from([61, 300, 1 << 20]))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_damaged_captures_read_like_the_twin(tmp_path_factory, seed, block_bytes):
     random = Random(seed)
     content = bytearray(captures.random_capture(random, 40))
@@ -205,7 +205,7 @@ def test_damaged_captures_read_like_the_twin(tmp_path_factory, seed, block_bytes
 
 
 @given(st.binary(max_size=300), st.sampled_from(["pcap", "big", "pcapng"]), st.sampled_from([7, 64]))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_garbage_behind_a_header_reads_like_the_twin(tmp_path_factory, garbage, form, block_bytes):
     header = {"pcap": pcap([]), "big": pcap([], order=">", nanoseconds=True), "pcapng": section() + interface()}[form]
     path = tmp_path_factory.getbasetemp() / "garbage.pcap"
@@ -236,7 +236,7 @@ def test_real_captures_read_like_the_twin(real_data, name, count):
     path = real_data / "pcap" / name
     content = path.read_bytes()
     assert len(naive_pcap.read_capture(content)[0]) == count
-    check_against_twin(str(path), content, 50_000)
+    check_against_twin(str(path), content, 100_000)
 
 
 def test_real_captures_hold_the_packets_of_their_list(real_data):
