@@ -67,7 +67,7 @@ class Interner:
                 return self.number[key], math.nan, time
             self.late += passed < 0
             self.last[key] = max(self.last[key], time)
-            return self.number[key], max(passed, 0.0), self.last[key]
+            return self.number[key], passed if passed > 0 else 0.0, self.last[key]
         oldest = self.order[0] if self.order else None
         is_stale = oldest is not None and abs(time - self.last[oldest]) > self.expiry
         if is_stale or len(self.order) == self.max_entities:
