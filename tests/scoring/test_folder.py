@@ -27,7 +27,8 @@ from netsieve.engine.scoring.summary import ScoreSummary
 COUNTS = ("rows_in", "rows_scored", "rows_rejected", "rows_skipped", "rows_written", "anomalies", "skipped")
 BAD_RECORD = "10.0.0.1,10.0.0.2,1024,80,tcp,many,0.5,0,none\n"
 SLOWED = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 from netsieve.engine.scoring import parts
 
 score_files = parts.score_files

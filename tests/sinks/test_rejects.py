@@ -32,12 +32,19 @@ def test_records_are_lines_of_json(tmp_path: Path) -> None:
 
 
 def test_no_rejects_no_file(tmp_path: Path) -> None:
-    path = tmp_path / "r.ndjson"
+    path = tmp_path / "out.csv.rejects.ndjson"
     path.write_text("of an earlier run")
     rejects = RejectsFile(str(path))
     rejects.write([])
     rejects.commit()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_no_rejects_leave_other_files_alone(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("precious")
+    RejectsFile(str(path)).commit()
+    assert path.read_text() == "precious"
 
 
 def test_abort_keeps_what_was_there(tmp_path: Path) -> None:

@@ -141,7 +141,9 @@ def test_format_by_name(path: str, asked: str | None, expected: str) -> None:
 
 def test_a_name_that_tells_no_format_is_refused() -> None:
     with pytest.raises(OutputError, match=r"does not tell its format.*--format"):
-        output_format("scores.csv.gz")
+        output_format("scores.xlsx")
+    with pytest.raises(OutputError, match=r"not compressed as a whole"):
+        output_format("scores.csv.gz", "csv")
     with pytest.raises(OutputError, match="no output format 'xml'"):
         output_format("a.parquet", "xml")
 
