@@ -43,7 +43,8 @@ CONVERSATION: Final = (
 INTERLEAVED: Final = 2000
 """Connections that run at the same time."""
 FEW_COLUMNS: Final = ("time", "source_address", "destination_address", "destination_port", "protocol", "length")
-TWIN: Final = Path(__file__).resolve().parents[1] / "tests" / "naive_pcap.py"
+TWIN: Final = Path("tests/naive_pcap.py").resolve()
+"""Read by the benchmark where it is run from the repository."""
 SNAP_LENGTH: Final = 96
 SMALL_PACKETS: Final = 20_000
 """Packets that readers in plain Python get."""

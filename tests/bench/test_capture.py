@@ -1,5 +1,7 @@
 """The benchmark of captures: what it writes is what it says, and every reader reads it."""
 
+from pathlib import Path
+
 from netsieve.bench.capture import (
     CONVERSATION,
     SNAP_LENGTH,
@@ -32,6 +34,8 @@ def test_cut_packets_keep_their_length(tmp_path):
 
 
 def test_every_reader_is_measured(tmp_path, monkeypatch):
+    twin = Path(__file__).resolve().parents[1] / "naive_pcap.py"
+    monkeypatch.setattr("netsieve.bench.capture.TWIN", twin)
     monkeypatch.setattr("netsieve.bench.capture.INTERLEAVED", 10)
     monkeypatch.setattr("netsieve.bench.capture.SMALL_PACKETS", 100)
     result = measure_captures(packets=1000, rounds=1, folder=tmp_path)
