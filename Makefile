@@ -63,6 +63,9 @@ bench: install  ## measure this machine; writes benchmarks/*.json (half an hour 
 	"$(BIN)/python" -m netsieve.bench.scoring --threads 1 --json benchmarks/scoring-1-thread.json
 	"$(BIN)/python" -m netsieve.bench.scoring --threads 2 --json benchmarks/scoring-2-threads.json
 	"$(BIN)/python" -m netsieve.bench.startup --json benchmarks/startup.json
+	"$(BIN)/python" -m netsieve.bench.readers_eve --json benchmarks/readers-eve.json
+	POLARS_MAX_THREADS=1 "$(BIN)/python" -m netsieve.bench.zeek_logs --json benchmarks/zeek-logs.json
+	"$(BIN)/python" -m netsieve.bench.capture --json benchmarks/captures.json
 
 .PHONY: bench-suites
 bench-suites: install  ## the same parts as pytest-benchmark suites, for comparing two revisions

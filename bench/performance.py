@@ -13,12 +13,15 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
+from netsieve.bench.capture import capture_table
 from netsieve.bench.measurement import read_measurements, timing_line
 from netsieve.bench.memory import LARGEST_GROWTH, MEMORY_AIM_BYTES, memory_table
 from netsieve.bench.pipelines import EXPERT, OURS, STUDENT, pipelines_table
+from netsieve.bench.readers_eve import readers_table
 from netsieve.bench.scoring import scoring_table
 from netsieve.bench.stages import SCORE_STAGE, WRITE_STAGE, stages_table
 from netsieve.bench.startup import SCORE, startup_table
+from netsieve.bench.zeek_logs import zeek_table
 
 Measurements = dict[str, list[dict[str, Any]]]
 
@@ -105,6 +108,9 @@ def performance_page(measurements: Measurements) -> str:
         "memory": ("Memory", memory_table),
         "scoring": ("Scoring in memory", scoring_table),
         "startup": ("Start-up", startup_table),
+        "readers_eve": ("Reading Suricata events", readers_table),
+        "zeek_logs": ("Reading Zeek logs", zeek_table),
+        "capture": ("Reading packet captures", capture_table),
     }
     for name, (title, table) in sections.items():
         for i, result in enumerate(measurements.get(name, [])):

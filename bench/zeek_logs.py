@@ -193,6 +193,14 @@ def _timed(case: Callable[[], int]) -> Callable[[], float]:
     return lambda: seconds_of(case)
 
 
+def zeek_table(result: dict[str, Any]) -> str:
+    """Return the result as a Markdown table."""
+    lines = ["| reader | M records/s | times as long as netsieve on the same form |", "| --- | --- | --- |"]
+    for name, rate in result["records_per_second"].items():
+        lines.append(f"| {name} | {rate / 1e6:.2f} | {result['times_as_long_as_ours'][name]:.2f} |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     """Measure, print a table, and write the JSON file that is asked for."""
     parser = argparse.ArgumentParser(description="Time readers of Zeek's connection logs on the same generated log.")
@@ -201,9 +209,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="where the measurement is written")
     options = parser.parse_args()
     result = measure(options.rows, options.rounds)
-    print(timing_line(result), f"Polars threads: {result['polars_threads']}", sep="; ")
-    for name, rate in result["records_per_second"].items():
-        print(f"{name:32} {rate / 1e6:6.2f} M records/s   {result['times_as_long_as_ours'][name]:6.2f} x our time")
+    print(f"{timing_line(result)}; Polars threads: {result['polars_threads']}\n\n{zeek_table(result)}")
     if options.json:
         write_measurement(options.json, result)
 
