@@ -200,19 +200,22 @@ class FeatureSchema:
         """Return how the columns are read from text for scoring.
 
         A number whose training data happened to hold integers only is read as any number. Where the column is
-        ``kept`` for an output it stays an integer, and a record with another number is rejected. Likewise a category
-        is read as text, whatever its values looked like in training: anything may come, and is then unknown. What
-        computed features are made of is read as in training.
+        ``kept`` for an output it stays an integer, and a record with another number is rejected.
         """
         kinds = {column.name: column.column_kind for column in (*self.ignored, *self.features)}
         for _, feature in self.numeric:
             if feature.column_kind == "integer" and feature.name not in kept:
                 kinds[feature.name] = "float"
-        computed_from = () if self.neighbours is None else self.neighbours.input_columns
-        for _, category in self.categorical:
-            if category.name not in kept and category.name not in computed_from:
-                kinds[category.name] = "string"
         return kinds
+
+    def open_categories(self, kept: Collection[str] = ()) -> frozenset[str]:
+        """Return the categories in which anything may come, whatever their values looked like in training.
+
+        What comes is then unknown, and no reason to reject the record. Not among them are columns that are ``kept``
+        for an output or that computed features are made of: their type must be one and the same throughout.
+        """
+        bound = {*kept, *(() if self.neighbours is None else self.neighbours.input_columns)}
+        return frozenset(category.name for _, category in self.categorical if category.name not in bound)
 
     def to_json(self) -> str:
         """Return the schema as JSON text."""

@@ -119,7 +119,7 @@ def score_labelled_files(
     sources = Inputs(
         files,
         needed,
-        ColumnRequest(columns=needed, kinds=kinds),
+        ColumnRequest(columns=needed, kinds=kinds, open=scorer.schema.open_categories(asked)),
         reading or ReadOptions(),
         record_type=scorer.schema.record_type,
     )

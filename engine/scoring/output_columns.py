@@ -68,11 +68,14 @@ class Keep:
         Columns that the schema does not know are read as text, which loses nothing, and whose type does not
         depend on what the first records happen to hold.
         """
-        kinds = schema.column_kinds(kept=schema.feature_names if self.every else self.names)
+        kept = schema.feature_names if self.every else self.names
+        kinds = schema.column_kinds(kept)
         columns = None if self.every else tuple(dict.fromkeys((*schema.input_columns, *self.names, *needed)))
         # Nothing but the output depends on these: no cell of theirs may cost a record its score
         lenient = frozenset(column.name for column in schema.ignored) - set(schema.input_columns)
-        return ColumnRequest(columns=columns, kinds=kinds, infer=False, lenient=lenient)
+        return ColumnRequest(
+            columns=columns, kinds=kinds, infer=False, lenient=lenient, open=schema.open_categories(kept)
+        )
 
     def columns_of(self, columns: Sequence[str], path: str) -> tuple[str, ...]:
         """Return the kept columns of the first file, in its order; those asked for by name in the order asked.

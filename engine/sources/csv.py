@@ -225,9 +225,10 @@ class CsvSource:
         return wider
 
     def _texts(self, rejected: NDArray[np.int64], codes: list[int]) -> dict[int, ColumnKind]:
-        """Return the lenient columns with a cell that is not of their kind."""
+        """Return the lenient and open columns with a cell that is not of their kind."""
         wrong = rejected[np.isin(rejected[:, 4], (*WRONG_KIND, FRACTION)), 5].tolist()
-        return {column: "string" for column in wrong if self._file_columns[column] in self._request.lenient}
+        readable = self._request.lenient | self._request.open
+        return {column: "string" for column in wrong if self._file_columns[column] in readable}
 
     def _without_misfits(self, frame: pl.DataFrame, codes: list[int]) -> tuple[pl.DataFrame, dict[str, int]]:
         """Return the frame with its lenient columns as their kinds say, and how many cells of each had to go."""

@@ -150,6 +150,8 @@ class ParquetSource:
             if kind not in ("integer", "float", "boolean"):
                 continue
             converted, bad = text_as_kind(column, kind)
+            if column.name in self._request.open and bad.any():
+                continue
             frame = frame.with_columns(converted)
             if column.name in self._request.lenient:
                 emptied[column.name] = int(np.count_nonzero(bad))

@@ -37,6 +37,8 @@ class ColumnRequest:
     lenient
         Columns in whose cells nothing is at stake: one that is not of its column's kind is left empty and counted in
         :attr:`ParsedBlock.emptied`, where it would otherwise reject the record.
+    open
+        Columns that are read as text in a block with a cell that is not of their kind.
     infer
         Whether the kinds of columns not in ``kinds`` are inferred from a file's first block; otherwise they are
         read as text. A column inferred to hold integers turns to floats in the block that has the first fraction.
@@ -46,6 +48,7 @@ class ColumnRequest:
     kinds: Mapping[str, ColumnKind] = field(default_factory=dict)
     infer: bool = True
     lenient: frozenset[str] = frozenset()
+    open: frozenset[str] = frozenset()
 
     def wants(self, name: str) -> bool:
         """Whether the column is to be read."""
