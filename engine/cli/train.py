@@ -79,7 +79,7 @@ def run(options: argparse.Namespace) -> int:
     if options.threshold is not None:
         parse_policy(options.threshold)
     overrides = None if options.schema is None else read_schema_file(options.schema)
-    read = read_frame(options.data, options=read_options(options), max_rows=LARGEST_FRAME, seed=options.seed)
+    read = read_frame(files, options=read_options(options), max_rows=LARGEST_FRAME, seed=options.seed)
     frame = read.frame
     sampled = f", a sample of {read.rows_seen:,}" if read.rows_seen > frame.height else ""
     kind = "" if read.record_type == ANY_RECORD else f" ({read.record_type})"

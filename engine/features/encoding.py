@@ -204,7 +204,6 @@ class _Vocabulary:
     def __init__(self, feature: CategoricalFeature) -> None:
         self.name = feature.name
         self._codes = {text: code for code, text in enumerate(feature.vocabulary, FIRST_CODE)}
-        self.code_of_text: Callable[[str, int], int] = self._codes.get
         self._enum = pl.Enum(feature.vocabulary)
         # By the position in the vocabulary; the last entry is for texts that are not in it
         self._by_position = np.arange(FIRST_CODE, FIRST_CODE + len(self._codes) + 1, dtype=np.float32)
@@ -255,16 +254,14 @@ class _Vocabulary:
 
     def code(self, value: Any) -> int:
         """Return the code of one value."""
-        if type(value) is str:
-            return self._code_of_text(value)
+        if isinstance(value, str):
+            return self._code_of_text(str(value))
         if value is None:
             return MISSING_CODE
         if isinstance(value, np.generic):
             value = value.item()
         if isinstance(value, bool):
             text = "true" if value else "false"
-        elif isinstance(value, str):
-            return self._code_of_text(str(value))
         elif isinstance(value, int):
             text = str(value)
         elif isinstance(value, float | Decimal):
@@ -280,7 +277,7 @@ class _Vocabulary:
                 f"{self.name!r} is {_shown(value)}; the model takes it as a category, which must be text, an integer "
                 "or a boolean"
             )
-        return self.code_of_text(text, UNKNOWN_CODE)
+        return self._codes.get(text, UNKNOWN_CODE)
 
     def _code_of_text(self, text: str) -> int:
         code = self._codes.get(text)

@@ -46,6 +46,9 @@ class RecordCounts(Protocol):
         """Whether the record at ``end`` is too long and has no end yet."""
 
 
+SHOWN_CELL: Final = 80
+"""A wrong cell is shown in a reason up to so many characters."""
+
 Scan = Callable[["NDArray[np.uint8]", bool], RecordCounts]
 """``scan(text, final)``: counts the records of a text that begins with one (``kernels._native.scan_records``)."""
 
@@ -53,6 +56,40 @@ Scan = Callable[["NDArray[np.uint8]", bool], RecordCounts]
 def overlong_reason(max_record: int) -> str:
     """Return why a line over the limit is rejected."""
     return f"line of more than {max_record} bytes"
+
+
+def shown_cell(cell: bytes) -> str:
+    """Return a wrong cell as a reason shows it: in quotes, and cut where it is long."""
+    text = cell.decode("utf-8", "replace")
+    return repr(text[:SHOWN_CELL] + "..." if len(text) > SHOWN_CELL else text)
+
+
+def parser_rejects(
+    block: Block, rejected: NDArray[np.int64], reason_of: Callable[[int, int, bytes], str]
+) -> Iterator[Reject]:
+    """Yield what a native parser rejected of a block of text.
+
+    Parameters
+    ----------
+    block
+        The block.
+    rejected
+        int64 ``[n, 8]``: record, lines before it, start, end, reason, column, start and end of the cell.
+    reason_of
+        Makes text of reason, column and cell.
+    """
+    assert block.first_line is not None
+    assert block.offset is not None
+    text = memoryview(block.data)
+    for record, lines, start, end, reason, column, cell_start, cell_end in rejected.tolist():
+        yield Reject(
+            source_file=block.source_file,
+            record=block.first_record + record,
+            line=block.first_line + lines,
+            offset=block.offset + start,
+            reason=reason_of(reason, column, bytes(text[cell_start:cell_end])),
+            raw=bytes(text[start : min(end, start + RAW_BYTES)]).decode("utf-8", "surrogateescape"),
+        )
 
 
 class BlockCutter:

@@ -13,16 +13,14 @@ import polars as pl
 
 from netsieve.engine.errors import SourceError
 from netsieve.engine.features.schema import ColumnKind
-from netsieve.engine.sources.blocks import MAX_RECORD_BYTES, BlockCutter, overlong_reason
+from netsieve.engine.sources.blocks import MAX_RECORD_BYTES, BlockCutter, overlong_reason, parser_rejects, shown_cell
 from netsieve.engine.sources.plain_text import LOOKED_AT, check_text
 from netsieve.engine.sources.source import (
     BLOCK_BYTES,
-    RAW_BYTES,
     Block,
     ColumnRequest,
     ParsedBlock,
     ReadOptions,
-    Reject,
 )
 from netsieve.engine.sources.text_kinds import text_as_kind
 from netsieve.kernels import _native
@@ -37,8 +35,6 @@ DELIMITERS: Final = ",\t;|"
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 LONGEST_HEADER: Final = 1024 * 1024
 """The header must end within so many bytes."""
-SHOWN_CELL: Final = 80
-"""A wrong cell is shown in a reason up to so many characters."""
 
 SKIPPED: Final = 0
 KIND_CODES: Final[dict[ColumnKind, int]] = {"integer": 1, "float": 2, "boolean": 3, "string": 4, "datetime": 4}
@@ -192,7 +188,7 @@ class CsvSource:
         return ParsedBlock(
             frame=frame,
             record=record,
-            rejects=[*block.rejects, *self._rejects(block, rejected)],
+            rejects=[*block.rejects, *parser_rejects(block, rejected, self._reason)],
             skipped=dict(block.skipped),
             source_file=block.source_file,
             bytes_read=block.bytes_read,
@@ -301,20 +297,6 @@ class CsvSource:
             self._codes[i] = kinds[i]
         self._inferred = frozenset(unknown)
 
-    def _rejects(self, block: Block, rejected: NDArray[np.int64]) -> Iterator[Reject]:
-        assert block.first_line is not None
-        assert block.offset is not None
-        text = memoryview(block.data)
-        for record, lines, start, end, reason, column, cell_start, cell_end in rejected.tolist():
-            yield Reject(
-                source_file=block.source_file,
-                record=block.first_record + record,
-                line=block.first_line + lines,
-                offset=block.offset + start,
-                reason=self._reason(reason, column, bytes(text[cell_start:cell_end])),
-                raw=bytes(text[start : min(end, start + RAW_BYTES)]).decode("utf-8", "surrogateescape"),
-            )
-
     def _reason(self, reason: int, column: int, cell: bytes) -> str:
         if reason == FIELD_COUNT:
             return f"{column} field{'' if column == 1 else 's'}, expected {len(self._file_columns)}"
@@ -325,8 +307,7 @@ class CsvSource:
         what = f"column {self._file_columns[column]!r}: {CELL_REASONS[reason]}"
         if reason == INVALID_UTF8:
             return what
-        shown = cell.decode("utf-8", "replace")
-        return f"{what}, got {shown[:SHOWN_CELL] + '...' if len(shown) > SHOWN_CELL else shown!r}"
+        return f"{what}, got {shown_cell(cell)}"
 
 
 def open_stream(stream: ByteStream, request: ColumnRequest, options: ReadOptions, block_bytes: int) -> CsvSource:

@@ -7,7 +7,6 @@ occur in the first 4 MiB of the file, then those of :mod:`netsieve.engine.source
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -16,7 +15,7 @@ from netsieve.engine.sources.blocks import MAX_RECORD_BYTES
 from netsieve.engine.sources.direction import HomeNetworks
 from netsieve.engine.sources.eve_columns import END_TIMES, event_columns
 from netsieve.engine.sources.eve_features import DIRECTION, DIRECTION_INPUTS, READY_SCHEMAS, derived_columns
-from netsieve.engine.sources.json_text import KIND_CODES, TIME, JsonText, frame_of
+from netsieve.engine.sources.json_text import KIND_CODES, TIME, JsonSource, JsonText, frame_of
 from netsieve.engine.sources.source import BLOCK_BYTES, Block, ColumnRequest, ParsedBlock, ReadOptions
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ TIMESTAMP: Final = "timestamp"
 END_TIME: Final = "end time"
 
 
-class EveSource:
+class EveSource(JsonSource):
     """A file of Suricata's events.
 
     Parameters
@@ -78,24 +77,6 @@ class EveSource:
         needed.update(name for column in self._derived.values() for name in column.inputs)
         self._kinds = {path: code for path, code in codes.items() if path in needed}
         self._inferred = frozenset(self._kinds) - frozenset(event_columns(event_type)) - frozenset(request.kinds)
-
-    @property
-    def name(self) -> str:
-        """Path as it was given."""
-        return self._text.stream.name
-
-    @property
-    def total_bytes(self) -> int | None:
-        """Size of the file; None for pipes."""
-        return self._text.stream.total_bytes
-
-    def close(self) -> None:
-        """Close the file."""
-        self._text.stream.close()
-
-    def blocks(self) -> Iterator[Block]:
-        """Yield the file's blocks in order, once."""
-        return self._text.blocks()
 
     def parse(self, block: Block) -> ParsedBlock:
         """Return a block's events of the wanted type as a frame; those rejected with what is wrong with them."""

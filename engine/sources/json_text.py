@@ -15,8 +15,9 @@ What counts as a record, and what of it is rejected, is decided by ``kernels._na
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -24,9 +25,9 @@ import polars as pl
 
 from netsieve.engine.errors import SourceError
 from netsieve.engine.features.schema import ColumnKind
-from netsieve.engine.sources.blocks import MAX_RECORD_BYTES, BlockCutter, overlong_reason
+from netsieve.engine.sources.blocks import MAX_RECORD_BYTES, BlockCutter, overlong_reason, parser_rejects, shown_cell
 from netsieve.engine.sources.plain_text import LOOKED_AT, check_encoding
-from netsieve.engine.sources.source import BLOCK_BYTES, RAW_BYTES, Block, Reject
+from netsieve.engine.sources.source import BLOCK_BYTES, Block, Reject
 from netsieve.kernels import _native
 
 if TYPE_CHECKING:
@@ -38,8 +39,6 @@ BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 BLANKS: Final = b" \t\r\n"
 DISCOVERY_BYTES: Final = BLOCK_BYTES
 """Columns and their kinds are found in so many bytes at the beginning of a file, whatever the size of its blocks."""
-SHOWN_CELL: Final = 80
-"""A wrong cell is shown in a reason up to so many characters."""
 
 TIME: Final = 5
 """Code of ``kernels._native.parse_json_lines`` for times."""
@@ -181,7 +180,7 @@ class JsonText:
             columns=dict(zip(paths, parsed.columns, strict=True)),
             height=parsed.rows,
             record=parsed.selected + block.first_record,
-            rejects=[*block.rejects, *self._rejects(block, rejected, paths)],
+            rejects=[*block.rejects, *parser_rejects(block, rejected, partial(self._reason, paths))],
             skipped=parsed.skipped,
         )
 
@@ -197,30 +196,38 @@ class JsonText:
                 break
         return _native.discover_json_columns(text[: found.end], self._array, self._max_record, self._selector)
 
-    def _rejects(self, block: Block, rejected: NDArray[np.int64], paths: list[str]) -> Iterator[Reject]:
-        assert block.first_line is not None
-        assert block.offset is not None
-        text = memoryview(block.data)
-        for record, lines, start, end, reason, column, cell_start, cell_end in rejected.tolist():
-            yield Reject(
-                source_file=block.source_file,
-                record=block.first_record + record,
-                line=block.first_line + lines,
-                offset=block.offset + start,
-                reason=self._reason(reason, paths[column] if column >= 0 else None, bytes(text[cell_start:cell_end])),
-                raw=bytes(text[start : min(end, start + RAW_BYTES)]).decode("utf-8", "surrogateescape"),
-            )
-
-    def _reason(self, reason: int, path: str | None, cell: bytes) -> str:
+    def _reason(self, paths: Sequence[str], reason: int, column: int, cell: bytes) -> str:
         if reason == OVERLONG:
             return overlong_reason(self._max_record)
         if reason == NO_SELECTOR:
             return f"no text under {self._selector[0]!r}"
-        if path is None:
+        if column < 0:
             return RECORD_REASONS[reason]
-        shown = cell.decode("utf-8", "replace")
-        shown = shown[:SHOWN_CELL] + "..." if len(shown) > SHOWN_CELL else shown
-        return f"column {path!r}: {CELL_REASONS[reason]}, got {shown!r}"
+        return f"column {paths[column]!r}: {CELL_REASONS[reason]}, got {shown_cell(cell)}"
+
+
+class JsonSource:
+    """What the sources of JSON text have in common: all but their columns and what they make of a block."""
+
+    _text: JsonText
+
+    @property
+    def name(self) -> str:
+        """Path as it was given."""
+        return self._text.stream.name
+
+    @property
+    def total_bytes(self) -> int | None:
+        """Size of the file; None for pipes."""
+        return self._text.stream.total_bytes
+
+    def close(self) -> None:
+        """Close the file."""
+        self._text.stream.close()
+
+    def blocks(self) -> Iterator[Block]:
+        """Yield the file's blocks in order, once."""
+        return self._text.blocks()
 
 
 def frame_of(columns: Mapping[str, _native.Column]) -> pl.DataFrame:

@@ -9,18 +9,18 @@ and where all are null.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from netsieve.engine.sources.blocks import MAX_RECORD_BYTES
-from netsieve.engine.sources.json_text import KIND_CODES, JsonText, frame_of
+from netsieve.engine.sources.json_text import KIND_CODES, JsonSource, JsonText, frame_of
 from netsieve.engine.sources.source import BLOCK_BYTES, Block, ColumnRequest, ParsedBlock, ReadOptions
 
 if TYPE_CHECKING:
     from netsieve.engine.sources.bytestream import ByteStream
 
 
-class NdjsonSource:
+class NdjsonSource(JsonSource):
     """A file of JSON lines.
 
     Parameters
@@ -58,24 +58,6 @@ class NdjsonSource:
         codes = dict.fromkeys(self.columns, KIND_CODES["string"]) | found | asked
         self._kinds = {path: codes[path] for path in self.columns if request.wants(path)}
         self._inferred = frozenset(self._kinds) - frozenset(asked)
-
-    @property
-    def name(self) -> str:
-        """Path as it was given."""
-        return self._text.stream.name
-
-    @property
-    def total_bytes(self) -> int | None:
-        """Size of the file; None for pipes."""
-        return self._text.stream.total_bytes
-
-    def close(self) -> None:
-        """Close the file."""
-        self._text.stream.close()
-
-    def blocks(self) -> Iterator[Block]:
-        """Yield the file's blocks in order, once."""
-        return self._text.blocks()
 
     def parse(self, block: Block) -> ParsedBlock:
         """Return a block's records as a frame; the rejected ones with what is wrong with them."""

@@ -7,7 +7,7 @@ inferred there. ``_path`` and ``_write_ts``, which some programs add, are about 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -15,7 +15,7 @@ import orjson
 import polars as pl
 
 from netsieve.engine.sources.blocks import MAX_RECORD_BYTES
-from netsieve.engine.sources.json_text import JsonText
+from netsieve.engine.sources.json_text import JsonSource, JsonText
 from netsieve.engine.sources.plain_text import LOOKED_AT
 from netsieve.engine.sources.source import BLOCK_BYTES, Block, ColumnRequest, ParsedBlock, ReadOptions
 from netsieve.engine.sources.zeek_columns import POLARS_TYPES, ColumnPlan, end_times
@@ -49,7 +49,7 @@ MICROSECONDS: Final = 1000
 """In a millisecond."""
 
 
-class ZeekJsonSource:
+class ZeekJsonSource(JsonSource):
     """A log in JSON lines.
 
     Parameters
@@ -98,27 +98,9 @@ class ZeekJsonSource:
         )
 
     @property
-    def name(self) -> str:
-        """Path as it was given."""
-        return self._text.stream.name
-
-    @property
     def columns(self) -> tuple[str, ...]:
         """The log's fields, and the derived columns behind them."""
         return self._plan.columns
-
-    @property
-    def total_bytes(self) -> int | None:
-        """Size of the file; None for pipes."""
-        return self._text.stream.total_bytes
-
-    def close(self) -> None:
-        """Close the file."""
-        self._text.stream.close()
-
-    def blocks(self) -> Iterator[Block]:
-        """Yield the file's blocks in order, once."""
-        return self._text.blocks()
 
     def parse(self, block: Block) -> ParsedBlock:
         """Return a block's records as a frame; the rejected ones with what is wrong with them."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import polars as pl
 
-from netsieve.engine.sources.blocks import MAX_RECORD_BYTES, BlockCutter, overlong_reason
+from netsieve.engine.sources.blocks import MAX_RECORD_BYTES, BlockCutter, overlong_reason, shown_cell
 from netsieve.engine.sources.source import (
     BLOCK_BYTES,
     RAW_BYTES,
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
 USUAL_LINE: Final = 4096
 """Header lines are looked for the line end in so many bytes first."""
-SHOWN_CELL: Final = 80
-"""A wrong cell is shown in a reason up to so many characters."""
 
 # Reasons of kernels._native.parse_zeek
 FIELD_COUNT: Final = 1
@@ -277,8 +275,7 @@ class ZeekTsvSource:
         what = f"column {header.fields[field]!r}: {CELL_REASONS[reason]}"
         if reason == INVALID_UTF8:
             return what
-        shown = cell.decode("utf-8", "replace")
-        return f"{what}, got {shown[:SHOWN_CELL] + '...' if len(shown) > SHOWN_CELL else shown!r}"
+        return f"{what}, got {shown_cell(cell)}"
 
     def _unreadable(self, text: NDArray[np.uint8], problem: str, place: _Place) -> Iterator[Reject]:
         """Reject the records below a header that cannot be used."""
