@@ -11,40 +11,42 @@ import numpy as np
 
 from netsieve.engine.detectors.dense_autoencoder import NEGATIVE_SLOPE, DenseAutoencoder, DenseLayer
 from netsieve.engine.errors import ExportError
+from netsieve.engine.features.preprocessing import feature_selection
 from netsieve.engine.features.schema import FeatureSchema
-from netsieve.export.graph import FEATURE_ERROR, SCORE, Graph
-from netsieve.export.preprocessing import feature_selection
+from netsieve.export.graph import FEATURE_ERROR, SCORE, CoreOutputs, Graph
+from netsieve.export.preprocessing import RecordColumns
 
 
-def add_autoencoder(graph: Graph, schema: FeatureSchema, autoencoder: DenseAutoencoder, prepared: str) -> None:
+def add_autoencoder(graph: Graph, columns: RecordColumns, autoencoder: DenseAutoencoder) -> CoreOutputs:
     """Add the nodes from the prepared matrix to ``feature_error`` and ``score``.
 
     Parameters
     ----------
     graph
         Graph to add to.
-    schema
-        Fitted schema: says which prepared columns belong to which feature.
+    columns
+        The record's columns in it.
     autoencoder
         The trained network.
-    prepared
-        Name of the prepared matrix, float32 ``[n, d]``.
 
     Raises
     ------
     ExportError
         The network's layers, weights and the schema do not fit together.
     """
+    schema = columns.schema
     _check_shapes(schema, autoencoder)
+    prepared = columns.view(autoencoder.view)
     code = _add_layers(graph, "encoder", autoencoder.encoder, prepared)
     rebuilt = _add_layers(graph, "decoder", autoencoder.decoder, code)
     residual = graph.node("Sub", rebuilt, prepared, name="residual")
-    _add_feature_error(graph, schema, autoencoder, residual)
+    feature_error = _add_feature_error(graph, schema, autoencoder, residual)
     axis = graph.constant("row_axis", np.array([1]))
     has_latent = autoencoder.latent_center is not None
-    total = graph.node("ReduceSum", FEATURE_ERROR, axis, name="error_sum" if has_latent else SCORE, keepdims=0)
+    score = graph.node("ReduceSum", feature_error, axis, name="error_sum" if has_latent else SCORE, keepdims=0)
     if has_latent:
-        graph.node("Add", total, _add_latent_distance(graph, autoencoder, code, axis), name=SCORE)
+        score = graph.node("Add", score, _add_latent_distance(graph, autoencoder, code, axis), name=SCORE)
+    return CoreOutputs(score, feature_error)
 
 
 def _check_shapes(schema: FeatureSchema, autoencoder: DenseAutoencoder) -> None:
@@ -76,8 +78,8 @@ def _add_layers(graph: Graph, part: str, layers: tuple[DenseLayer, ...], values:
     return values
 
 
-def _add_feature_error(graph: Graph, schema: FeatureSchema, autoencoder: DenseAutoencoder, residual: str) -> None:
-    """Add the node ``feature_error``: each feature's part of the score, its columns weighted and summed."""
+def _add_feature_error(graph: Graph, schema: FeatureSchema, autoencoder: DenseAutoencoder, residual: str) -> str:
+    """Add and return the node ``feature_error``: each feature's part of the score, its columns weighted and summed."""
     weight = autoencoder.error_weight
     selection = feature_selection(schema)
     if autoencoder.aggregation == "absolute":
@@ -90,10 +92,9 @@ def _add_feature_error(graph: Graph, schema: FeatureSchema, autoencoder: DenseAu
         size = graph.node("Log", one_more, name="log_error")
         weight = np.full(len(weight), 1 / len(weight), dtype=np.float32)
     if np.array_equal(selection, np.eye(len(weight))):
-        graph.node("Mul", size, graph.constant("feature_weight", weight[None]), name=FEATURE_ERROR)
-    else:
-        combination = graph.constant("feature_weight", weight[:, None] * selection)
-        graph.node("MatMul", size, combination, name=FEATURE_ERROR)
+        return graph.node("Mul", size, graph.constant("feature_weight", weight[None]), name=FEATURE_ERROR)
+    combination = graph.constant("feature_weight", weight[:, None] * selection)
+    return graph.node("MatMul", size, combination, name=FEATURE_ERROR)
 
 
 def _add_latent_distance(graph: Graph, autoencoder: DenseAutoencoder, code: str, axis: str) -> str:

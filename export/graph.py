@@ -1,13 +1,14 @@
 """Building ONNX graphs: nodes and constants by name, and the model around them.
 
-Only the default operator domain at one opset is used, so that any runtime of the supported range reads the
+Only standard operator domains at one opset each are used, so that any runtime of the supported range reads the
 files and a native kernel can recognise the nodes by name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import onnx
@@ -18,6 +19,9 @@ OPSET: Final = 18
 """Opset of the default domain that graphs are written in."""
 HIGHEST_OPSET: Final = 20
 """Largest opset of the graph contract, for nodes that other tools wrote."""
+TREE_DOMAIN: Final = "ai.onnx.ml"
+TREE_OPSET: Final = 3
+"""Domain and opset of tree ensembles; ``graph.node(..., domain=TREE_DOMAIN)``."""
 IR_VERSION: Final = 10
 """Version of the file format: read by every runtime of the supported range."""
 PRODUCER: Final = "netsieve"
@@ -25,6 +29,13 @@ PRODUCER: Final = "netsieve"
 INPUT: Final = "x"
 SCORE: Final = "score"
 FEATURE_ERROR: Final = "feature_error"
+
+
+class CoreOutputs(NamedTuple):
+    """Names of the score and, where they are intermediates of it, of the features' parts."""
+
+    score: str
+    feature_error: str | None
 
 
 class Graph:
@@ -39,27 +50,42 @@ class Graph:
     def __init__(self) -> None:
         self.nodes: list[onnx.NodeProto] = []
         self.constants: dict[str, NDArray[Any]] = {}
+        self._scope = ""
+
+    @contextmanager
+    def scope(self, name: str) -> Iterator[None]:
+        """Put ``name`` and a dot before the names of what is added inside the block; an empty name: nothing.
+
+        Several parts of a kind can so stand in one graph. Names that are inputs of nodes are taken as they are.
+        """
+        before, self._scope = self._scope, f"{name}." if name else ""
+        try:
+            yield
+        finally:
+            self._scope = before
 
     def constant(self, name: str, value: ArrayLike) -> str:
         """Keep ``value`` as the initializer ``name`` and return the name; floating point becomes float32."""
         array = np.asarray(value)
         if array.dtype.kind == "f":
             array = array.astype(np.float32)
+        name = self._scope + name
         if name in self.constants:
             raise ValueError(f"the graph already has a constant {name!r}")
         self.constants[name] = np.ascontiguousarray(array) if array.ndim else array
         return name
 
     def node(self, operator: str, *inputs: str, name: str, **attributes: Any) -> str:
-        """Add a node with one output of the node's own name, and return that name."""
+        """Add a node with one output of the node's own name, and return that name with its scope."""
         return self.split_node(operator, *inputs, name=name, outputs=(name,), **attributes)[0]
 
     def split_node(
         self, operator: str, *inputs: str, name: str, outputs: Sequence[str], **attributes: Any
     ) -> tuple[str, ...]:
-        """Add a node with several named outputs, and return their names."""
-        self.nodes.append(helper.make_node(operator, list(inputs), list(outputs), name=name, **attributes))
-        return tuple(outputs)
+        """Add a node with several named outputs, and return their names with their scope."""
+        names = tuple(self._scope + output for output in outputs)
+        self.nodes.append(helper.make_node(operator, list(inputs), list(names), name=self._scope + name, **attributes))
+        return names
 
     def model(self, n_features: int, *, feature_error: bool, opset: int = OPSET) -> onnx.ModelProto:
         """Return the model: ``x`` ``[n, n_features]`` to ``score`` ``[n]`` and, if asked, ``feature_error``.
@@ -76,9 +102,11 @@ class Graph:
             outputs,
             [numpy_helper.from_array(value, name) for name, value in self.constants.items()],
         )
+        used = {node.domain for node in self.nodes}
+        domains = {"": opset} | ({TREE_DOMAIN: TREE_OPSET} if TREE_DOMAIN in used else {})
         return helper.make_model(
             graph,
             producer_name=PRODUCER,
             ir_version=IR_VERSION,
-            opset_imports=[helper.make_opsetid("", opset)],
+            opset_imports=[helper.make_opsetid(domain, version) for domain, version in domains.items()],
         )

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from netsieve.engine.detectors.core import Core
 from netsieve.engine.errors import ExportError, ParityError
 from netsieve.engine.features.schema import FeatureSchema
 from netsieve.engine.sinks.atomic import write_atomically
 from netsieve.engine.thresholds.calibration import Calibration
-from netsieve.export.autoencoder import add_autoencoder
-from netsieve.export.graph import Graph
+from netsieve.export.cores import core_model
 from netsieve.export.metadata import add_metadata
 from netsieve.export.parity import ParityReport, check_parity, hard_rows, score_function
-from netsieve.export.preprocessing import add_preprocessing
 
 
 class ScoringDetector(Protocol):
-    """What export needs of a trained detector, beside what the builder of its kind takes from it."""
+    """What export needs of a trained detector."""
 
     schema: FeatureSchema | None
+    core: Core | None
 
     @property
     def name(self) -> str:
@@ -34,20 +34,6 @@ class ScoringDetector(Protocol):
     def reference_score(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return the scores of encoded records in float64 arithmetic, ``[n]``."""
         ...
-
-
-def _autoencoder_model(detector: Any, schema: FeatureSchema) -> onnx.ModelProto:
-    if detector.network is None:
-        raise ExportError("the autoencoder is not trained; call fit, or load weights, before exporting it")
-    graph = Graph()
-    add_autoencoder(graph, schema, detector.network, add_preprocessing(graph, schema))
-    return graph.model(len(schema.features), feature_error=True)
-
-
-BUILDERS: Final[Mapping[str, Callable[[Any, FeatureSchema], onnx.ModelProto]]] = {
-    "autoencoder": _autoencoder_model,
-}
-"""How the graph of each detector type is built, by the detector's name."""
 
 
 def write_model(
@@ -65,7 +51,7 @@ def write_model(
     Parameters
     ----------
     detector
-        Trained detector of a type in :data:`BUILDERS`.
+        Trained detector.
     path
         File to write. It appears only when complete and checked; a file of that name is replaced.
     schema
@@ -94,12 +80,14 @@ def write_model(
     OutputError
         The file cannot be written.
     """
-    if detector.name not in BUILDERS:
-        raise ExportError(f"a {detector.name!r} detector cannot be exported; expected one of {', '.join(BUILDERS)}")
+    if detector.core is None:
+        raise ExportError(
+            f"the {detector.name} detector is not trained; call fit, or load weights, before exporting it"
+        )
     check_schema(schema)
     if detector.schema is not None and detector.schema != schema:
         raise ExportError("the detector was trained with another schema; export it with its own")
-    model = BUILDERS[detector.name](detector, schema)
+    model = core_model(detector.core, schema)
     add_metadata(
         model,
         detector=detector.name,

@@ -13,12 +13,14 @@ row of constants 0.5, with a scalar 0.1; at one row any node costs 0.3 microseco
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from netsieve.engine.features.preprocessing import LARGEST_EXCESS, prepared_columns, rarity_table
+from netsieve.engine.detectors.core import View
+from netsieve.engine.features.preprocessing import LARGEST_EXCESS, rarity_table
 from netsieve.engine.features.schema import FIRST_CODE, MISSING_CODE, UNKNOWN_CODE, CategoricalFeature, FeatureSchema
 from netsieve.export.graph import INPUT, Graph
 
@@ -26,8 +28,8 @@ STEEP: Final = 1e30
 """``clip(v * STEEP, -1, 1)`` is the sign of any ``v`` whose ``log(1 + |v|)`` is not zero in float32."""
 
 
-def add_preprocessing(graph: Graph, schema: FeatureSchema) -> str:
-    """Add the nodes from ``x`` to the prepared matrix.
+class RecordColumns:
+    """The columns of a record in a graph, in the views that cores take; each is added when it is first asked for.
 
     Parameters
     ----------
@@ -35,24 +37,59 @@ def add_preprocessing(graph: Graph, schema: FeatureSchema) -> str:
         Graph to add to; its input is ``x``, float32 ``[n, n_features]``, raw units and codes.
     schema
         Fitted schema.
-
-    Returns
-    -------
-    str
-        Name of the prepared matrix, float32 ``[n, len(prepared_columns(schema))]``, finite for any ``x``.
     """
-    plain, logged, codes = _split_input(graph, schema)
-    parts: list[str] = []
-    if plain or logged:
-        raw = _signed_log_columns(graph, schema, plain, logged)
-        missing = graph.node("IsNaN", raw, name="missing")
-        parts.append(_standardised(graph, schema, raw, missing))
-        parts += _missing_indicators(graph, schema, missing)
-    if codes:
-        parts.append(_category_columns(graph, schema, codes))
-    if len(parts) == 1:
-        return parts[0]
-    return graph.node("Concat", *parts, name="prepared", axis=1)
+
+    def __init__(self, graph: Graph, schema: FeatureSchema) -> None:
+        self.graph = graph
+        self.schema = schema
+
+    def view(self, view: View) -> str:
+        """Return the name of the columns that a core with this view takes, float32 ``[n, prepared columns]``.
+
+        The prepared matrix is finite for any ``x``; unscaled numbers are as they come, NaN where they are missing.
+        """
+        with self.graph.scope(""):
+            return self.prepared if view == "prepared" else self.unscaled
+
+    @cached_property
+    def prepared(self) -> str:
+        """Name of the matrix of :func:`netsieve.engine.features.preprocessing.prepare`."""
+        numbers = []
+        if self.schema.numeric:
+            numbers.append(_standardised(self.graph, self.schema, self._numbers, self._missing))
+        return self._joined([*numbers, *self._indicators, *self._categories], "prepared")
+
+    @cached_property
+    def unscaled(self) -> str:
+        """Name of the matrix of :func:`netsieve.engine.features.unscaled.unscaled_columns`."""
+        plain, logged, _ = self._groups
+        numbers = [_in_schema_order(self.graph, self.schema, plain, logged, "raw")] if self.schema.numeric else []
+        return self._joined([*numbers, *self._indicators, *self._categories], "unscaled")
+
+    @cached_property
+    def _groups(self) -> tuple[str, str, str]:
+        return _split_input(self.graph, self.schema)
+
+    @cached_property
+    def _numbers(self) -> str:
+        plain, logged, _ = self._groups
+        return _signed_log_columns(self.graph, self.schema, plain, logged)
+
+    @cached_property
+    def _missing(self) -> str:
+        return self.graph.node("IsNaN", self._numbers, name="missing")
+
+    @cached_property
+    def _indicators(self) -> list[str]:
+        return _missing_indicators(self.graph, self.schema, self._missing) if self.schema.numeric else []
+
+    @cached_property
+    def _categories(self) -> list[str]:
+        codes = self._groups[2]
+        return [_category_columns(self.graph, self.schema, codes)] if codes else []
+
+    def _joined(self, parts: list[str], name: str) -> str:
+        return parts[0] if len(parts) == 1 else self.graph.node("Concat", *parts, name=name, axis=1)
 
 
 def _split_input(graph: Graph, schema: FeatureSchema) -> tuple[str, str, str]:
@@ -86,14 +123,20 @@ def _signed_log_columns(graph: Graph, schema: FeatureSchema, plain: str, logged:
     steep = graph.node("Mul", logged, graph.constant("steep", STEEP), name="steep_value")
     sign = graph.node("Clip", steep, *_unit_interval(graph), name="sign")
     signed = graph.node("Mul", logarithm, sign, name="signed_log")
-    if not plain:
-        return signed
-    together = graph.node("Concat", plain, signed, name="numbers", axis=1)
+    return _in_schema_order(graph, schema, plain, signed, "numbers")
+
+
+def _in_schema_order(graph: Graph, schema: FeatureSchema, plain: str, logged: str, name: str) -> str:
+    """Return all numbers in the order of ``schema.numeric``, given those without and with a signed log."""
+    if not plain or not logged:
+        return plain or logged
+    together = graph.node("Concat", plain, logged, name=name, axis=1)
     flags = np.array([f.signed_log for _, f in schema.numeric])
     position = np.argsort(np.argsort(flags, kind="stable"), kind="stable")
     if (position == np.arange(len(flags))).all():
         return together
-    return graph.node("Gather", together, graph.constant("number_order", position), name="ordered_numbers", axis=1)
+    order = graph.constant(f"{name}_order", position)
+    return graph.node("Gather", together, order, name=f"ordered_{name}", axis=1)
 
 
 def _unit_interval(graph: Graph) -> tuple[str, str]:
@@ -185,14 +228,6 @@ def _code_table(feature: CategoricalFeature, limit: float, largest: int) -> NDAr
     table = np.tile(known[UNKNOWN_CODE], (largest + 1, 1))
     table[: feature.code_count] = known
     return table
-
-
-def feature_selection(schema: FeatureSchema) -> NDArray[np.float32]:
-    """Return the 0/1 matrix that sums prepared columns by feature, float32 ``[prepared columns, n_features]``."""
-    columns = prepared_columns(schema)
-    selection = np.zeros((len(columns), len(schema.features)), dtype=np.float32)
-    selection[np.arange(len(columns)), [column.feature for column in columns]] = 1.0
-    return selection
 
 
 def _row(values: list[float]) -> NDArray[np.float32]:

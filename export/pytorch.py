@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from netsieve.engine.errors import ExportError
-from netsieve.engine.features.preprocessing import prepare, prepared_columns
+from netsieve.engine.features.preprocessing import feature_selection, prepare, prepared_columns
 from netsieve.engine.features.schema import LARGEST_NUMBER, FeatureSchema
 from netsieve.engine.thresholds.calibration import Calibration, Population
 from netsieve.engine.thresholds.policy import default_policy, parse_policy
@@ -27,7 +27,7 @@ from netsieve.export.graph import FEATURE_ERROR, HIGHEST_OPSET, INPUT, OPSET, SC
 from netsieve.export.metadata import DEFAULT_THRESHOLD, add_metadata
 from netsieve.export.model import check_and_write, check_schema
 from netsieve.export.parity import ParityReport
-from netsieve.export.preprocessing import add_preprocessing, feature_selection
+from netsieve.export.preprocessing import RecordColumns
 
 if TYPE_CHECKING:
     import polars as pl
@@ -121,7 +121,7 @@ def torch_module(
     policy = parse_policy(threshold) if threshold is not None else default_policy(calibration)
     thresholds: dict[str, float | str] = {str(policy): policy.threshold(calibration), DEFAULT_THRESHOLD: str(policy)}
     graph = Graph()
-    prepared = add_preprocessing(graph, schema) if preprocess else INPUT
+    prepared = RecordColumns(graph, schema).prepared if preprocess else INPUT
     opset = _add_module(graph, trained, width, prepared)
     _add_score(graph, output, prepared, selection)
     model = graph.model(len(schema.features), feature_error=output == "reconstruction", opset=opset)

@@ -90,10 +90,10 @@ class UntrainedDetector:
 
     def __init__(self, schema, aggregation="sum", **options):
         self.schema = schema
-        self.network = random_autoencoder(len(prepared_columns(schema)), aggregation, **options)
+        self.core = random_autoencoder(len(prepared_columns(schema)), aggregation, **options)
 
     def reference_score(self, x):
-        return self.network.score(prepare(self.schema, x))
+        return self.core.score(prepare(self.schema, x))
 
 
 def calibrated(detector, x):

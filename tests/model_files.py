@@ -30,12 +30,12 @@ class UntrainedAutoencoder:
             layers.append(DenseLayer(weight, np.zeros(outputs, np.float32), "relu"))
         middle = len(hidden) // 2 + 1
         layers[-1] = DenseLayer(layers[-1].weight, layers[-1].bias, "linear")
-        self.network = DenseAutoencoder(
+        self.core = DenseAutoencoder(
             tuple(layers[:middle]), tuple(layers[middle:]), np.full(width, 1 / width, np.float32)
         )
 
     def reference_score(self, x):
-        return self.network.score(prepare(self.schema, x))
+        return self.core.score(prepare(self.schema, x))
 
 
 def random_matrix(schema: FeatureSchema, rows: int, seed: int = 0):

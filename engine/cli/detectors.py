@@ -15,5 +15,5 @@ def run(_options: argparse.Namespace) -> int:
     """Print the table."""
     from netsieve.engine.detectors.registry import DETECTORS
 
-    print(text_table([(entry.name, entry.description) for entry in DETECTORS.values()]))
+    print(text_table([(entry.name, entry.description, entry.good_for) for entry in DETECTORS.values()]))
     return 0

@@ -8,74 +8,58 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from netsieve.engine.detectors.autoencoder_parameters import AutoencoderParameters
+from netsieve.engine.detectors.core import chunked, prepared_float32, sampled_rows
+from netsieve.engine.detectors.core_detector import CoreDetector
 from netsieve.engine.detectors.dense_autoencoder import DenseAutoencoder
 from netsieve.engine.detectors.latent import latent_whitening
+from netsieve.engine.detectors.parameters import DetectorParameters
 from netsieve.engine.errors import TrainingError
-from netsieve.engine.features.preprocessing import prepare, prepared_columns
+from netsieve.engine.features.preprocessing import prepared_columns
 from netsieve.engine.features.schema import FeatureSchema
 from netsieve.engine.sinks.atomic import write_atomically
 
 if TYPE_CHECKING:
     from netsieve.engine.detectors.dense_network import DenseNetwork
-    from netsieve.engine.training.loop import TrainingHistory
 
 __all__ = ["Autoencoder", "AutoencoderParameters", "read_weights", "residual_weight"]
 
-SMALLEST_TRAINING_SET: Final = 20
-"""Fewer training rows than this are refused."""
-SMALLEST_VALIDATION_SET: Final = 2
 RESIDUAL_FLOOR: Final = 0.01
 """Added to the held-back mean squared residual of a column before it divides: a column that is rebuilt
 perfectly would else weigh without bound."""
-CHUNK_ROWS: Final = 16_384
-"""Rows prepared or scored at a time, so that float64 intermediates stay small."""
 LATENT_ROWS: Final = 100_000
 """The latent covariance is taken over at most so many training rows."""
 WEIGHTS_FORMAT: Final = "netsieve autoencoder 1"
 NETWORK_PREFIX: Final = "network."
 
 
-class Autoencoder:
-    """A dense autoencoder over prepared records.
-
-    Parameters
-    ----------
-    parameters
-        How it is built and trained.
-
-    Attributes
-    ----------
-    parameters
-        As given.
-    schema
-        The fitted schema it was trained with; None before.
-    network
-        The trained network as plain weights, batch normalisation folded in; None before.
-    history
-        Losses of the last training run; None before.
+class Autoencoder(CoreDetector):
+    """A dense autoencoder over prepared records; ``core`` is the trained network as plain weights.
 
     References
     ----------
     Vincent et al., "Extracting and Composing Robust Features with Denoising Autoencoders", ICML 2008.
     """
 
-    name: Final = "autoencoder"
+    name: ClassVar[str] = "autoencoder"
+    parameters_class: ClassVar[type[DetectorParameters]] = AutoencoderParameters
 
     def __init__(self, parameters: AutoencoderParameters | None = None) -> None:
-        self.parameters = parameters or AutoencoderParameters()
-        self.schema: FeatureSchema | None = None
-        self.network: DenseAutoencoder | None = None
-        self.history: TrainingHistory | None = None
+        super().__init__(parameters)
+        self._initial_weights: str | Path | None = None
         self._torch_network: DenseNetwork | None = None
+
+    @property
+    def network(self) -> DenseAutoencoder | None:
+        """The trained network as plain weights, batch normalisation folded in; None before training."""
+        return cast("DenseAutoencoder | None", self.core)
 
     def fit(
         self,
@@ -87,43 +71,36 @@ class Autoencoder:
         device: str = "auto",
         progress: bool = False,
         initial_weights: str | Path | None = None,
-    ) -> Autoencoder:
+    ) -> Self:
         """Train on ``x_train``; ``x_validation`` stops the training and scales the residuals.
 
-        Parameters
-        ----------
-        schema
-            Fitted schema.
-        x_train, x_validation
-            float32 ``[n, n_features]``, encoded records in raw units, both of the population that counts as normal.
-        seed
-            Same seed, data, device and library versions: same weights.
-        device
-            ``"auto"`` (CUDA when there is one), ``"cpu"`` or ``"cuda"``.
-        progress
-            Whether to show a progress bar with loss and time left on stderr.
-        initial_weights
-            A file of :meth:`save_weights` to go on from.
-
-        Raises
-        ------
-        TrainingError
-            Too few rows, no features, or weights of another shape.
-        DeviceError
-            The device is not there.
+        Parameters and errors as in :meth:`CoreDetector.fit`; ``initial_weights`` must be of the same shape.
         """
-        _check_rows(schema, x_train, x_validation)
+        self._initial_weights = initial_weights
+        return super().fit(schema, x_train, x_validation, seed=seed, device=device, progress=progress)
+
+    def fit_core(
+        self,
+        schema: FeatureSchema,
+        x_train: NDArray[np.float32],
+        x_validation: NDArray[np.float32],
+        *,
+        seed: int,
+        device: str,
+        progress: bool,
+    ) -> tuple[DenseAutoencoder, dict[str, Any]]:
+        """Return the trained network with what its residuals are weighted by, and the best losses."""
         from netsieve.engine.training.loop import LoopParameters, reproducible, resolve_device, train_network
 
-        parameters = self.parameters
+        parameters: AutoencoderParameters = self.parameters
         loop_parameters = {field.name: getattr(parameters, field.name) for field in fields(LoopParameters)}
-        x_train = _sampled_rows(x_train, parameters.max_draws, seed)
-        z_train, z_validation = _prepared_float32(schema, x_train), _prepared_float32(schema, x_validation)
+        x_train = sampled_rows(x_train, parameters.max_draws, seed)
+        z_train, z_validation = prepared_float32(schema, x_train), prepared_float32(schema, x_validation)
         with reproducible(seed):
             network = self._new_network(schema)
-            if initial_weights is not None:
-                _load_state(network, read_weights(initial_weights)[1], initial_weights)
-            self.history = train_network(
+            if self._initial_weights is not None:
+                _load_state(network, read_weights(self._initial_weights)[1], self._initial_weights)
+            history = train_network(
                 network,
                 z_train,
                 z_validation,
@@ -135,42 +112,10 @@ class Autoencoder:
         plain = DenseAutoencoder(encoder, decoder, np.ones(z_train.shape[1], dtype=np.float32))
         center = whitening = None
         if parameters.latent_distance:
-            center, whitening = latent_whitening(_chunked(plain.code, _sampled_rows(z_train, LATENT_ROWS, seed)))
-        error_weight = residual_weight(_chunked(plain.residual, z_validation), parameters.aggregation)
-        self.network = _scoring_network(network, parameters, error_weight, center, whitening)
-        self.schema, self._torch_network = schema, network
-        return self
-
-    @property
-    def summary(self) -> dict[str, Any]:
-        """How the last training run went: steps, whether it stopped early, best losses; empty before any."""
-        if self.history is None:
-            return {}
-        best = self.history.best
-        return {
-            "steps": self.history.steps,
-            "stopped_early": self.history.stopped_early,
-            "train_loss": self.history.train_loss[best],
-            "validation_loss": self.history.validation_loss[best],
-        }
-
-    def score(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the anomaly scores of encoded records, float32 ``[n]``; higher is more anomalous."""
-        return self.reference_score(x).astype(np.float32)
-
-    def reference_score(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return the scores in float64 arithmetic, ``[n]``: what exported graphs are checked against."""
-        schema, network = self._trained()
-        return _chunked(lambda rows: network.score(prepare(schema, rows)), x)
-
-    def feature_error(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return each feature's part of the score, float32 ``[n, n_features]``; the latent part is in none."""
-        schema, network = self._trained()
-        owner = np.zeros((len(network.error_weight), len(schema.features)))
-        for column, prepared in enumerate(prepared_columns(schema)):
-            owner[column, prepared.feature] = 1.0
-        errors = _chunked(lambda rows: network.column_errors(prepare(schema, rows)) @ owner, x)
-        return errors.astype(np.float32)
+            center, whitening = latent_whitening(chunked(plain.code, sampled_rows(z_train, LATENT_ROWS, seed)))
+        error_weight = residual_weight(chunked(plain.residual, z_validation), parameters.aggregation)
+        self._torch_network = network
+        return _scoring_network(network, parameters, error_weight, center, whitening), history.summary
 
     def save_weights(self, path: str | Path) -> None:
         """Write weights, schema and parameters to a safetensors file, from which training can go on.
@@ -184,8 +129,9 @@ class Autoencoder:
         """
         from safetensors.numpy import save
 
-        schema, network = self._trained()
-        if self._torch_network is None:
+        schema, _ = self.trained()
+        network = self.network
+        if self._torch_network is None or network is None:
             raise TrainingError("the autoencoder has no weights to save; train it first")
         state = self._torch_network.state_dict()
         tensors = {NETWORK_PREFIX + name: np.ascontiguousarray(value.numpy()) for name, value in state.items()}
@@ -201,7 +147,7 @@ class Autoencoder:
         write_atomically(os.fspath(path), save(tensors, metadata=metadata))
 
     @classmethod
-    def load_weights(cls, path: str | Path) -> Autoencoder:
+    def load_weights(cls, path: str | Path) -> Self:
         """Return the trained autoencoder of a file that :meth:`save_weights` wrote.
 
         Raises
@@ -215,7 +161,7 @@ class Autoencoder:
         network = detector._new_network(schema)
         _load_state(network, tensors, path)
         network.eval()
-        detector.network = _scoring_network(
+        detector.core = _scoring_network(
             network,
             detector.parameters,
             tensors["score.error_weight"],
@@ -224,11 +170,6 @@ class Autoencoder:
         )
         detector.schema, detector._torch_network = schema, network
         return detector
-
-    def _trained(self) -> tuple[FeatureSchema, DenseAutoencoder]:
-        if self.schema is None or self.network is None:
-            raise TrainingError("the autoencoder is not trained; call fit, or load weights")
-        return self.schema, self.network
 
     def _new_network(self, schema: FeatureSchema) -> DenseNetwork:
         from netsieve.engine.detectors.dense_network import DenseNetwork
@@ -265,37 +206,6 @@ def read_weights(path: str | Path) -> tuple[dict[str, str], dict[str, NDArray[np
             return metadata, {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         raise TrainingError(f"{path} cannot be read as a weights file ({error})") from error
-
-
-def _check_rows(schema: FeatureSchema, x_train: NDArray[np.float32], x_validation: NDArray[np.float32]) -> None:
-    if not schema.features:
-        raise TrainingError("the schema has no features; name columns to train on, or ignore fewer")
-    for name, x, least in (
-        ("training", x_train, SMALLEST_TRAINING_SET),
-        ("validation", x_validation, SMALLEST_VALIDATION_SET),
-    ):
-        if len(x) < least:
-            raise TrainingError(f"got {len(x)} {name} rows; an autoencoder needs at least {least}: give more records")
-
-
-def _sampled_rows(rows: NDArray[np.float32], largest: int, seed: int) -> NDArray[np.float32]:
-    if len(rows) <= largest:
-        return rows
-    return rows[np.sort(np.random.default_rng(seed).choice(len(rows), largest, replace=False))]
-
-
-def _prepared_float32(schema: FeatureSchema, x: NDArray[np.float32]) -> NDArray[np.float32]:
-    z = np.empty((len(x), len(prepared_columns(schema))), dtype=np.float32)
-    for start in range(0, len(x), CHUNK_ROWS):
-        z[start : start + CHUNK_ROWS] = prepare(schema, x[start : start + CHUNK_ROWS])
-    return z
-
-
-def _chunked(
-    function: Callable[[NDArray[np.float32]], NDArray[np.float64]], rows: NDArray[np.float32]
-) -> NDArray[np.float64]:
-    parts = [function(rows[start : start + CHUNK_ROWS]) for start in range(0, max(len(rows), 1), CHUNK_ROWS)]
-    return np.concatenate(parts)
 
 
 def residual_weight(residual: NDArray[np.float64], aggregation: str) -> NDArray[np.float32]:

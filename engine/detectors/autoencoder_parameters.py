@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import ClassVar, Literal
 
-from netsieve.engine.errors import TrainingError
+from netsieve.engine.detectors.parameters import DetectorParameters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AutoencoderParameters:
+class AutoencoderParameters(DetectorParameters):
     """How an autoencoder is built, trained and turned into a score.
 
     Attributes
@@ -49,6 +49,8 @@ class AutoencoderParameters:
         its training data, and only the code then shows it.
     """
 
+    detector: ClassVar[str] = "autoencoder"
+
     hidden_layers: tuple[int, ...] | None = None
     latent_size: int | None = None
     activation: Literal["relu", "leaky_relu"] = "relu"
@@ -73,10 +75,7 @@ class AutoencoderParameters:
             "scheduler": ("cosine", "plateau", "constant"),
             "aggregation": ("sum", "log_mean", "absolute", "mean_squared"),
         }
-        for name, allowed in choices.items():
-            if getattr(self, name) not in allowed:
-                raise TrainingError(f"{name} is {getattr(self, name)!r}; expected one of {', '.join(allowed)}")
-        checks: dict[str, tuple[bool, str]] = {
+        conditions = {
             "hidden_layers": (all(width >= 1 for width in self.hidden_layers or ()), "widths of at least 1"),
             "latent_size": (self.latent_size is None or self.latent_size >= 1, "at least 1"),
             "dropout": (0 <= self.dropout < 1, "a share from 0 to below 1"),
@@ -87,24 +86,4 @@ class AutoencoderParameters:
             "max_draws": (self.max_draws >= 1, "at least 1"),
             "patience": (self.patience >= 1, "at least 1"),
         }
-        for name, (valid, expected) in checks.items():
-            if not valid:
-                raise TrainingError(f"{name} is {getattr(self, name)!r}; expected {expected}")
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> AutoencoderParameters:
-        """Return the parameters of a dict as :func:`dataclasses.asdict` makes it, lists standing for tuples.
-
-        Raises
-        ------
-        TrainingError
-            A name is no parameter, or a value is not allowed.
-        """
-        known = {field.name for field in fields(cls)}
-        unknown = sorted(set(values) - known)
-        if unknown:
-            raise TrainingError(f"autoencoder has no parameter {unknown[0]!r}; it has {', '.join(sorted(known))}")
-        arguments: dict[str, Any] = {}
-        for name, value in values.items():
-            arguments[name] = tuple(value) if isinstance(value, list) else value
-        return cls(**arguments)
+        self.check(choices, conditions)

@@ -7,10 +7,12 @@ residuals, and the whitening of the latent code. It knows nothing of PyTorch.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from netsieve.engine.detectors.core import View
 
 Activation = Literal["linear", "relu", "leaky_relu"]
 Aggregation = Literal["sum", "log_mean", "absolute"]
@@ -51,6 +53,8 @@ class DenseAutoencoder:
     latent_center, latent_whitening
         float32 ``[code]`` and ``[code, code]``, or None.
     """
+
+    view: ClassVar[View] = "prepared"
 
     encoder: tuple[DenseLayer, ...]
     decoder: tuple[DenseLayer, ...]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from netsieve.engine.detectors.core import Core
     from netsieve.engine.features.schema import FeatureSchema
 
 
@@ -23,11 +24,14 @@ class Detector(Protocol):
         A frozen dataclass.
     schema
         The fitted schema it was trained with; None before.
+    core
+        What was learned, as arrays and plain arithmetic; None before training.
     """
 
-    name: str
+    name: ClassVar[str]
     parameters: Any
     schema: FeatureSchema | None
+    core: Core | None
 
     def __init__(self, parameters: Any = None) -> None: ...
 
@@ -58,8 +62,8 @@ class Detector(Protocol):
         """Return the scores in float64 arithmetic ``[n]``."""
         ...
 
-    def feature_error(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return each feature's part of the score, float32 ``[n, n_features]``."""
+    def feature_error(self, x: NDArray[np.float32]) -> NDArray[np.float32] | None:
+        """Return each feature's part of the score, float32 ``[n, n_features]``; None where there are no such parts."""
         ...
 
     def save_weights(self, path: str | Path) -> None:

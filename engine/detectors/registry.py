@@ -17,10 +17,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class DetectorEntry:
-    """Where a detector and its parameters are defined, and what it is, in one line."""
+    """Where a detector and its parameters are defined, and what it is.
+
+    Attributes
+    ----------
+    name
+        As ``netsieve train --detector`` takes it.
+    description, good_for
+        What it is, and when to choose it, in one line each.
+    module, detector_class, parameters_class
+        Where it is defined; importing the module imports no training library.
+    """
 
     name: str
     description: str
+    good_for: str
     module: str
     detector_class: str
     parameters_class: str
@@ -33,9 +44,18 @@ DETECTORS: Final[Mapping[str, DetectorEntry]] = MappingProxyType(
             DetectorEntry(
                 "autoencoder",
                 "dense autoencoder (PyTorch): residuals against their usual size, and the latent code's distance",
+                "the default: flows and other records with many columns; tells which features are odd",
                 "netsieve.engine.detectors.autoencoder",
                 "Autoencoder",
                 "AutoencoderParameters",
+            ),
+            DetectorEntry(
+                "pca",
+                "principal components: what they cannot rebuild, and the distance within them",
+                "a linear baseline that trains in a moment; tells which features are odd",
+                "netsieve.engine.detectors.pca",
+                "PrincipalComponents",
+                "PrincipalComponentsParameters",
             ),
         )
     }

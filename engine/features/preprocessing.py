@@ -60,6 +60,14 @@ def prepared_columns(schema: FeatureSchema) -> tuple[PreparedColumn, ...]:
     return tuple(columns)
 
 
+def feature_selection(schema: FeatureSchema) -> NDArray[np.float32]:
+    """Return the 0/1 matrix that sums prepared columns by feature, float32 ``[prepared columns, n_features]``."""
+    columns = prepared_columns(schema)
+    selection = np.zeros((len(columns), len(schema.features)), dtype=np.float32)
+    selection[np.arange(len(columns)), [column.feature for column in columns]] = 1.0
+    return selection
+
+
 def fit_preprocessing(schema: FeatureSchema, x: NDArray[np.float32]) -> FeatureSchema:
     """Return the schema with centres, scales and fills fitted to ``x``.
 

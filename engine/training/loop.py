@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import torch
@@ -63,6 +63,16 @@ class TrainingHistory:
     best: int
     steps: int
     stopped_early: bool
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """Steps, whether it stopped early and the best losses, as plain JSON values."""
+        return {
+            "steps": self.steps,
+            "stopped_early": self.stopped_early,
+            "train_loss": self.train_loss[self.best],
+            "validation_loss": self.validation_loss[self.best],
+        }
 
 
 def resolve_device(device: str) -> torch.device:

@@ -4,16 +4,16 @@ import pytest
 from export_cases import AGGREGATIONS, KINDS, UntrainedDetector, fitted_case, random_autoencoder, session
 
 from netsieve.engine.errors import ExportError
-from netsieve.engine.features.preprocessing import prepare, prepared_columns
+from netsieve.engine.features.preprocessing import feature_selection, prepare, prepared_columns
 from netsieve.export.autoencoder import add_autoencoder
+from netsieve.export.cores import core_model
 from netsieve.export.graph import HIGHEST_OPSET, Graph
-from netsieve.export.model import BUILDERS
 from netsieve.export.parity import hard_rows
-from netsieve.export.preprocessing import add_preprocessing, feature_selection
+from netsieve.export.preprocessing import RecordColumns
 
 
 def exported(detector):
-    model = BUILDERS["autoencoder"](detector, detector.schema)
+    model = core_model(detector.core, detector.schema)
     onnx.checker.check_model(model, full_check=True)
     return model
 
@@ -62,7 +62,7 @@ def test_feature_errors_are_the_parts_of_the_score(kinds, aggregation, latent):
     detector = UntrainedDetector(schema, aggregation, latent=latent)
     scores, errors = session(exported(detector)).run(["score", "feature_error"], {"x": x})
     z = prepare(schema, x)
-    expected = detector.network.column_errors(z) @ feature_selection(schema)
+    expected = detector.core.column_errors(z) @ feature_selection(schema)
     assert errors.shape == (300, len(schema.features))
     np.testing.assert_allclose(errors, expected, rtol=1e-4, atol=1e-5 * expected.mean())
     if not latent:
@@ -95,6 +95,6 @@ def test_the_graph_keeps_the_contract():
 def test_a_network_of_another_width_than_the_schema_prepares_is_refused():
     schema, _ = fitted_case(KINDS["plain"])
     graph = Graph()
-    prepared = add_preprocessing(graph, schema)
+    columns = RecordColumns(graph, schema)
     with pytest.raises(ExportError, match="do not fit together"):
-        add_autoencoder(graph, schema, random_autoencoder(5), prepared)
+        add_autoencoder(graph, columns, random_autoencoder(5))

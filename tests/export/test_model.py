@@ -93,10 +93,10 @@ def test_what_does_not_fit_is_refused(tmp_path):
     refuses("thresholds cannot be written", thresholds={"a": float("nan"), "default": "a"})
     refuses("provenance cannot be written", provenance={"a": object()})
     stranger = UntrainedDetector(options["schema"])
-    stranger.name = "stranger"
-    refuses("'stranger' detector cannot be exported; expected one of autoencoder", detector=stranger)
+    stranger.core = object()
+    refuses("object cannot be exported; expected one of DenseAutoencoder", detector=stranger)
     untrained = UntrainedDetector(options["schema"])
-    untrained.network = None
+    untrained.core = None
     refuses("not trained", detector=untrained)
     assert os.listdir(tmp_path) == []
 

@@ -4,12 +4,12 @@ from export_cases import KINDS, UntrainedDetector, calibrated, fitted_case
 
 from netsieve.engine.errors import ParityError
 from netsieve.engine.features.schema import LARGEST_NUMBER
-from netsieve.export.model import BUILDERS
+from netsieve.export.cores import core_model
 from netsieve.export.parity import LOWEST_RANK_CORRELATION, _rank_correlation, check_parity, hard_rows
 
 SCHEMA, X = fitted_case(KINDS["mixed"], rows=3000)
 DETECTOR = UntrainedDetector(SCHEMA)
-MODEL = BUILDERS["autoencoder"](DETECTOR, SCHEMA).SerializeToString()
+MODEL = core_model(DETECTOR.core, SCHEMA).SerializeToString()
 REFERENCE = DETECTOR.reference_score(X)
 CALIBRATION, THRESHOLDS = calibrated(DETECTOR, X)
 

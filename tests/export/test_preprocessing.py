@@ -6,15 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from netsieve.engine.features.preprocessing import prepare, prepared_columns
+from netsieve.engine.features.preprocessing import feature_selection, prepare, prepared_columns
 from netsieve.export.graph import Graph
 from netsieve.export.parity import hard_rows
-from netsieve.export.preprocessing import add_preprocessing, feature_selection
+from netsieve.export.preprocessing import RecordColumns
 
 
 def prepared_session(schema):
     graph = Graph()
-    prepared = add_preprocessing(graph, schema)
+    prepared = RecordColumns(graph, schema).prepared
     model = graph.model(len(schema.features), feature_error=False)
     del model.graph.output[:]
     width = len(prepared_columns(schema))
@@ -68,7 +68,7 @@ def test_a_huge_vocabulary_is_looked_up_whole():
 @pytest.mark.parametrize("kinds", [KINDS["mixed"], KINDS["another order"]])
 def test_only_another_order_pays_for_a_gather_of_all_columns(kinds):
     graph = Graph()
-    add_preprocessing(graph, fitted_case(kinds)[0])
+    _ = RecordColumns(graph, fitted_case(kinds)[0]).prepared
     assert ("ordered" in [node.name for node in graph.nodes]) == (kinds == KINDS["another order"])
 
 

@@ -1,0 +1,77 @@
+"""What a trained detector reduces to: arrays, and plain arithmetic over the columns of a record.
+
+A core knows neither the library it was trained with nor any file. Its float64 arithmetic is the reference of the
+detector's exported graph, which :mod:`netsieve.export.cores` writes for each type of core.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar, Final, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netsieve.engine.features.preprocessing import prepare, prepared_columns
+from netsieve.engine.features.schema import FeatureSchema
+from netsieve.engine.features.unscaled import unscaled_columns
+
+View = Literal["prepared", "unscaled"]
+"""Which columns a core takes: those of :func:`~netsieve.engine.features.preprocessing.prepare`, or, where it compares
+with thresholds and a rounding would change the outcome, :func:`~netsieve.engine.features.unscaled.unscaled_columns`.
+"""
+
+CHUNK_ROWS: Final = 16_384
+"""Rows prepared or scored at a time, so that float64 intermediates stay small."""
+
+
+class Core(Protocol):
+    """A frozen dataclass of arrays, numbers, texts, and tuples or cores of such.
+
+    Attributes
+    ----------
+    view
+        Which columns the methods take.
+    """
+
+    view: ClassVar[View]
+
+    def score(self, columns: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the scores ``[n]`` of rows ``[n, d]`` in float64 arithmetic; higher is more anomalous."""
+        ...
+
+
+class ExplainedCore(Core, Protocol):
+    """A core whose score is made of the columns' parts."""
+
+    def column_errors(self, columns: NDArray[Any]) -> NDArray[np.float64]:
+        """Return each column's part of the score, float64 ``[n, d]``."""
+        ...
+
+
+def view_columns(view: View, schema: FeatureSchema, x: NDArray[np.float32]) -> NDArray[Any]:
+    """Return the columns that a core with this view takes, ``[n, len(prepared_columns(schema))]``."""
+    return prepare(schema, x) if view == "prepared" else unscaled_columns(schema, x)
+
+
+def prepared_float32(schema: FeatureSchema, x: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the prepared matrix in float32, as training takes it."""
+    z = np.empty((len(x), len(prepared_columns(schema))), dtype=np.float32)
+    for start in range(0, len(x), CHUNK_ROWS):
+        z[start : start + CHUNK_ROWS] = prepare(schema, x[start : start + CHUNK_ROWS])
+    return z
+
+
+def chunked(
+    function: Callable[[NDArray[np.float32]], NDArray[np.float64]], rows: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    """Return a function of rows, taken over :data:`CHUNK_ROWS` at a time."""
+    parts = [function(rows[start : start + CHUNK_ROWS]) for start in range(0, max(len(rows), 1), CHUNK_ROWS)]
+    return np.concatenate(parts)
+
+
+def sampled_rows(rows: NDArray[np.float32], largest: int, seed: int) -> NDArray[np.float32]:
+    """Return the rows, or at most ``largest`` of them drawn at random, in order."""
+    if len(rows) <= largest:
+        return rows
+    return rows[np.sort(np.random.default_rng(seed).choice(len(rows), largest, replace=False))]

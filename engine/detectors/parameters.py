@@ -1,0 +1,63 @@
+"""What the parameters of all detectors have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Self
+
+from netsieve.engine.errors import TrainingError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetectorParameters:
+    """Parameters of a detector: a frozen dataclass, whose values are checked when it is made.
+
+    Attributes
+    ----------
+    detector
+        Name to call the detector by in errors.
+    """
+
+    detector: ClassVar[str] = "detector"
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Return the parameters of a dict as :func:`dataclasses.asdict` makes it, lists standing for tuples.
+
+        Raises
+        ------
+        TrainingError
+            A name is no parameter, or a value is not allowed.
+        """
+        known = {field.name for field in fields(cls)}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise TrainingError(f"{cls.detector} has no parameter {unknown[0]!r}; it has {', '.join(sorted(known))}")
+        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+
+    def check(
+        self,
+        choices: Mapping[str, tuple[str, ...]] | None = None,
+        conditions: Mapping[str, tuple[bool, str]] | None = None,
+    ) -> None:
+        """Raise where a parameter has none of its choices, or does not meet its condition.
+
+        Parameters
+        ----------
+        choices
+            Allowed values by parameter.
+        conditions
+            By parameter whether it holds, and what is expected.
+
+        Raises
+        ------
+        TrainingError
+            A value is not allowed.
+        """
+        for name, allowed in (choices or {}).items():
+            if getattr(self, name) not in allowed:
+                raise TrainingError(f"{name} is {getattr(self, name)!r}; expected one of {', '.join(allowed)}")
+        for name, (valid, expected) in (conditions or {}).items():
+            if not valid:
+                raise TrainingError(f"{name} is {getattr(self, name)!r}; expected {expected}")

@@ -1,0 +1,58 @@
+"""The score of each type of core as ONNX nodes: one function a type, and the model around it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+import onnx
+
+from netsieve.engine.detectors.core import Core
+from netsieve.engine.detectors.dense_autoencoder import DenseAutoencoder
+from netsieve.engine.errors import ExportError
+from netsieve.engine.features.schema import FeatureSchema
+from netsieve.export.autoencoder import add_autoencoder
+from netsieve.export.graph import CoreOutputs, Graph
+from netsieve.export.preprocessing import RecordColumns
+
+CORE_WRITERS: Final[Mapping[type, Callable[[Graph, RecordColumns, Any], CoreOutputs]]] = MappingProxyType(
+    {
+        DenseAutoencoder: add_autoencoder,
+    }
+)
+"""How the nodes of each type of core are added: ``score``, and ``feature_error`` where the score is its sum.
+
+A writer takes its columns from ``columns.view(core.view)`` and names its nodes as if it were alone: a core that
+combines others adds each in a scope of its own (:meth:`netsieve.export.graph.Graph.scope`).
+"""
+
+
+def add_core(graph: Graph, columns: RecordColumns, core: Core) -> CoreOutputs:
+    """Add the nodes from the record's columns to the score of a core.
+
+    Raises
+    ------
+    ExportError
+        No graph can be written of this type of core.
+    """
+    writer = CORE_WRITERS.get(type(core))
+    if writer is None:
+        raise ExportError(
+            f"a {type(core).__name__} cannot be exported; expected one of "
+            f"{', '.join(kind.__name__ for kind in CORE_WRITERS)}"
+        )
+    return writer(graph, columns, core)
+
+
+def core_model(core: Core, schema: FeatureSchema) -> onnx.ModelProto:
+    """Return the model of a core and the preprocessing before it.
+
+    Raises
+    ------
+    ExportError
+        No graph can be written of this core and schema.
+    """
+    graph = Graph()
+    outputs = add_core(graph, RecordColumns(graph, schema), core)
+    return graph.model(len(schema.features), feature_error=outputs.feature_error is not None)
