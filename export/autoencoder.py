@@ -8,8 +8,9 @@ they are not linear. The nodes ``residual`` and ``feature_error`` follow, then t
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
-from netsieve.engine.detectors.dense_autoencoder import NEGATIVE_SLOPE, DenseAutoencoder, DenseLayer
+from netsieve.engine.detectors.dense_autoencoder import NEGATIVE_SLOPE, Aggregation, DenseAutoencoder, DenseLayer
 from netsieve.engine.errors import ExportError
 from netsieve.engine.features.preprocessing import feature_selection
 from netsieve.engine.features.schema import FeatureSchema
@@ -37,10 +38,10 @@ def add_autoencoder(graph: Graph, columns: RecordColumns, autoencoder: DenseAuto
     schema = columns.schema
     _check_shapes(schema, autoencoder)
     prepared = columns.view(autoencoder.view)
-    code = _add_layers(graph, "encoder", autoencoder.encoder, prepared)
-    rebuilt = _add_layers(graph, "decoder", autoencoder.decoder, code)
+    code = add_layers(graph, "encoder", autoencoder.encoder, prepared)
+    rebuilt = add_layers(graph, "decoder", autoencoder.decoder, code)
     residual = graph.node("Sub", rebuilt, prepared, name="residual")
-    feature_error = _add_feature_error(graph, schema, autoencoder, residual)
+    feature_error = add_feature_error(graph, schema, autoencoder.error_weight, autoencoder.aggregation, residual)
     axis = graph.constant("row_axis", np.array([1]))
     has_latent = autoencoder.latent_center is not None
     score = graph.node("ReduceSum", feature_error, axis, name="error_sum" if has_latent else SCORE, keepdims=0)
@@ -66,7 +67,8 @@ def _check_shapes(schema: FeatureSchema, autoencoder: DenseAutoencoder) -> None:
         )
 
 
-def _add_layers(graph: Graph, part: str, layers: tuple[DenseLayer, ...], values: str) -> str:
+def add_layers(graph: Graph, part: str, layers: tuple[DenseLayer, ...], values: str) -> str:
+    """Add dense layers named ``part_0``, ``part_1``, ... and return the name of the last one's output."""
     for number, layer in enumerate(layers):
         name = f"{part}_{number}"
         weight = graph.constant(f"{name}.weight", layer.weight)
@@ -78,15 +80,16 @@ def _add_layers(graph: Graph, part: str, layers: tuple[DenseLayer, ...], values:
     return values
 
 
-def _add_feature_error(graph: Graph, schema: FeatureSchema, autoencoder: DenseAutoencoder, residual: str) -> str:
+def add_feature_error(
+    graph: Graph, schema: FeatureSchema, weight: NDArray[np.float32], aggregation: Aggregation, residual: str
+) -> str:
     """Add and return the node ``feature_error``: each feature's part of the score, its columns weighted and summed."""
-    weight = autoencoder.error_weight
     selection = feature_selection(schema)
-    if autoencoder.aggregation == "absolute":
+    if aggregation == "absolute":
         size = graph.node("Abs", residual, name="residual_size")
     else:
         size = graph.node("Mul", residual, residual, name="residual_squared")
-    if autoencoder.aggregation == "log_mean":
+    if aggregation == "log_mean":
         weighted = graph.node("Mul", size, graph.constant("error_weight", weight[None]), name="weighted_error")
         one_more = graph.node("Add", weighted, graph.constant("unit", 1.0), name="weighted_error_plus_one")
         size = graph.node("Log", one_more, name="log_error")

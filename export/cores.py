@@ -10,15 +10,21 @@ import onnx
 
 from netsieve.engine.detectors.core import Core
 from netsieve.engine.detectors.dense_autoencoder import DenseAutoencoder
+from netsieve.engine.detectors.ensemble_core import EnsembleCore
+from netsieve.engine.detectors.variational_core import VariationalCore
 from netsieve.engine.errors import ExportError
 from netsieve.engine.features.schema import FeatureSchema
 from netsieve.export.autoencoder import add_autoencoder
+from netsieve.export.ensemble import add_ensemble
 from netsieve.export.graph import CoreOutputs, Graph
 from netsieve.export.preprocessing import RecordColumns
+from netsieve.export.variational import add_variational
 
 CORE_WRITERS: Final[Mapping[type, Callable[[Graph, RecordColumns, Any], CoreOutputs]]] = MappingProxyType(
     {
         DenseAutoencoder: add_autoencoder,
+        VariationalCore: add_variational,
+        EnsembleCore: add_ensemble,
     }
 )
 """How the nodes of each type of core are added: ``score``, and ``feature_error`` where the score is its sum.

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from netsieve.engine.detectors.autoencoder_parameters import AutoencoderParameters
 from netsieve.engine.detectors.core import chunked, prepared_float32, sampled_rows
 from netsieve.engine.detectors.core_detector import CoreDetector
-from netsieve.engine.detectors.dense_autoencoder import DenseAutoencoder
+from netsieve.engine.detectors.dense_autoencoder import Aggregation, DenseAutoencoder
 from netsieve.engine.detectors.latent import latent_whitening
 from netsieve.engine.detectors.parameters import DetectorParameters
 from netsieve.engine.errors import TrainingError
@@ -141,6 +141,7 @@ class Autoencoder(CoreDetector):
             tensors["score.latent_whitening"] = network.latent_whitening
         metadata = {
             "format": WEIGHTS_FORMAT,
+            "detector": self.name,
             "parameters": json.dumps(asdict(self.parameters)),
             "schema": schema.to_json(),
         }
@@ -156,7 +157,11 @@ class Autoencoder(CoreDetector):
             The file is absent, or holds no autoencoder.
         """
         metadata, tensors = read_weights(path)
-        detector = cls(AutoencoderParameters.from_dict(json.loads(metadata["parameters"])))
+        if metadata.get("detector", Autoencoder.name) != cls.name:
+            raise TrainingError(f"{path} holds weights of a {metadata['detector']} detector, not of a {cls.name}")
+        detector = cls(
+            cast("AutoencoderParameters", cls.parameters_class.from_dict(json.loads(metadata["parameters"])))
+        )
         schema = FeatureSchema.from_json(metadata["schema"])
         network = detector._new_network(schema)
         _load_state(network, tensors, path)
@@ -171,13 +176,20 @@ class Autoencoder(CoreDetector):
         detector.schema, detector._torch_network = schema, network
         return detector
 
+    def default_widths(self, width: int) -> tuple[tuple[int, ...], int]:
+        """Return widths of the hidden layers and of the code for so many prepared columns."""
+        widest = int(np.clip(2 * width, 32, 128))
+        return (widest, widest // 2), int(np.clip(width // 3, 2, 16))
+
     def _new_network(self, schema: FeatureSchema) -> DenseNetwork:
         from netsieve.engine.detectors.dense_network import DenseNetwork
 
         parameters, width = self.parameters, len(prepared_columns(schema))
-        widest = int(np.clip(2 * width, 32, 128))
-        hidden = (widest, widest // 2) if parameters.hidden_layers is None else parameters.hidden_layers
-        latent = int(np.clip(width // 3, 2, 16)) if parameters.latent_size is None else parameters.latent_size
+        hidden, latent = self.default_widths(width)
+        if parameters.hidden_layers is not None:
+            hidden = parameters.hidden_layers
+        if parameters.latent_size is not None:
+            latent = parameters.latent_size
         return DenseNetwork(
             width,
             hidden,
@@ -218,7 +230,7 @@ def residual_weight(residual: NDArray[np.float64], aggregation: str) -> NDArray[
     aggregation
         As in :class:`AutoencoderParameters`.
     """
-    if aggregation == "mean_squared":
+    if aggregation in ("mean_squared", "mean_absolute"):
         weight = np.full(residual.shape[1], 1.0 / residual.shape[1])
     elif aggregation == "absolute":
         weight = 1.0 / (np.abs(residual).mean(axis=0) + np.sqrt(RESIDUAL_FLOOR))
@@ -235,11 +247,12 @@ def _scoring_network(
     latent_whitening: NDArray[np.float32] | None,
 ) -> DenseAutoencoder:
     encoder, decoder = network.folded_layers()
+    aggregations: dict[str, Aggregation] = {"mean_squared": "sum", "mean_absolute": "absolute"}
     return DenseAutoencoder(
         encoder,
         decoder,
         error_weight,
-        "sum" if parameters.aggregation == "mean_squared" else parameters.aggregation,
+        aggregations.get(parameters.aggregation, cast("Aggregation", parameters.aggregation)),
         latent_center,
         latent_whitening,
     )

@@ -43,7 +43,7 @@ class AutoencoderParameters(DetectorParameters):
     aggregation
         How the residuals become a score. ``"sum"``: sum of squares, each over its held-back mean; ``"log_mean"``:
         mean of ``log(1 + square / mean)``, which one extreme column cannot rule; ``"absolute"``: sum of absolute
-        residuals over their held-back mean; ``"mean_squared"``: plain mean of squares.
+        residuals over their held-back mean; ``"mean_squared"``, ``"mean_absolute"``: plain means.
     latent_distance
         Whether the Mahalanobis distance of the latent code is added: a ReLU network can rebuild rows far outside
         its training data, and only the code then shows it.
@@ -64,7 +64,7 @@ class AutoencoderParameters(DetectorParameters):
     batch_size: int = 256
     max_draws: int = 2_048_000
     patience: int = 3
-    aggregation: Literal["sum", "log_mean", "absolute", "mean_squared"] = "log_mean"
+    aggregation: Literal["sum", "log_mean", "absolute", "mean_squared", "mean_absolute"] = "log_mean"
     latent_distance: bool = True
 
     def __post_init__(self) -> None:
@@ -73,7 +73,7 @@ class AutoencoderParameters(DetectorParameters):
             "normalization": ("batch", "none"),
             "loss": ("mse", "huber", "mae"),
             "scheduler": ("cosine", "plateau", "constant"),
-            "aggregation": ("sum", "log_mean", "absolute", "mean_squared"),
+            "aggregation": ("sum", "log_mean", "absolute", "mean_squared", "mean_absolute"),
         }
         conditions = {
             "hidden_layers": (all(width >= 1 for width in self.hidden_layers or ()), "widths of at least 1"),

@@ -7,7 +7,7 @@ detector's exported graph, which :mod:`netsieve.export.cores` writes for each ty
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar, Final, Literal, Protocol
+from typing import Any, ClassVar, Final, Literal, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +16,10 @@ from netsieve.engine.features.preprocessing import prepare, prepared_columns
 from netsieve.engine.features.schema import FeatureSchema
 from netsieve.engine.features.unscaled import unscaled_columns
 
-View = Literal["prepared", "unscaled"]
-"""Which columns a core takes: those of :func:`~netsieve.engine.features.preprocessing.prepare`, or, where it compares
-with thresholds and a rounding would change the outcome, :func:`~netsieve.engine.features.unscaled.unscaled_columns`.
+View = Literal["prepared", "unscaled", "both"]
+"""Which columns a core takes: those of :func:`~netsieve.engine.features.preprocessing.prepare`; where it compares
+with thresholds and a rounding would change the outcome, :func:`~netsieve.engine.features.unscaled.unscaled_columns`;
+where it combines cores of both kinds, the prepared columns and the unscaled ones side by side.
 """
 
 CHUNK_ROWS: Final = 16_384
@@ -49,9 +50,28 @@ class ExplainedCore(Core, Protocol):
         ...
 
 
+def explained_part(core: Core) -> ExplainedCore | None:
+    """Return the core, or the first of those it combines, whose score is made of the columns' parts; None without."""
+    if hasattr(core, "column_errors"):
+        return cast(ExplainedCore, core)
+    return next((found for part in getattr(core, "members", ()) if (found := explained_part(part)) is not None), None)
+
+
 def view_columns(view: View, schema: FeatureSchema, x: NDArray[np.float32]) -> NDArray[Any]:
-    """Return the columns that a core with this view takes, ``[n, len(prepared_columns(schema))]``."""
-    return prepare(schema, x) if view == "prepared" else unscaled_columns(schema, x)
+    """Return the columns that a core with this view takes, ``[n, d]``; twice the prepared columns for both."""
+    if view == "prepared":
+        return prepare(schema, x)
+    if view == "unscaled":
+        return unscaled_columns(schema, x)
+    return np.hstack([prepare(schema, x), unscaled_columns(schema, x)])
+
+
+def side(view: View, columns: NDArray[Any]) -> NDArray[Any]:
+    """Return what a core with this view takes of the columns of both."""
+    if view == "both":
+        return columns
+    half = columns.shape[1] // 2
+    return columns[:, :half] if view == "prepared" else columns[:, half:]
 
 
 def prepared_float32(schema: FeatureSchema, x: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from netsieve.engine.detectors.core import Core, ExplainedCore, chunked, view_columns
+from netsieve.engine.detectors.core import Core, chunked, explained_part, view_columns
 from netsieve.engine.detectors.core_file import load_core, save_core
 from netsieve.engine.detectors.parameters import DetectorParameters
 from netsieve.engine.errors import TrainingError
 from netsieve.engine.features.preprocessing import feature_selection
 from netsieve.engine.features.schema import FeatureSchema
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 class CoreDetector(ABC):
@@ -126,16 +123,17 @@ class CoreDetector(ABC):
         return chunked(lambda rows: core.score(view_columns(core.view, schema, rows)), x)
 
     def feature_error(self, x: NDArray[np.float32]) -> NDArray[np.float32] | None:
-        """Return each feature's part of the score, float32 ``[n, n_features]``; None where there are no such parts."""
+        """Return each feature's part of the score, float32 ``[n, n_features]``; None where there are no such parts.
+
+        Of detectors that combine others: those of the first one that has them.
+        """
         schema, core = self.trained()
-        if not hasattr(core, "column_errors"):
+        explained = explained_part(core)
+        if explained is None:
             return None
-        explained = cast(ExplainedCore, core)
         selection = feature_selection(schema)
-        parts: Callable[[NDArray[np.float32]], NDArray[np.float64]] = lambda rows: (  # noqa: E731
-            explained.column_errors(view_columns(explained.view, schema, rows)) @ selection
-        )
-        return chunked(parts, x).astype(np.float32)
+        parts = chunked(lambda rows: explained.column_errors(view_columns(explained.view, schema, rows)) @ selection, x)
+        return parts.astype(np.float32)
 
     def save_weights(self, path: str | Path) -> None:
         """Write what was learned, the schema and the parameters to a safetensors file.

@@ -65,12 +65,12 @@ class DenseAutoencoder:
 
     def code(self, z: NDArray[Any]) -> NDArray[np.float64]:
         """Return the latent code, float64 ``[n, code]``."""
-        return _forward(self.encoder, np.asarray(z, dtype=np.float64))
+        return forward(self.encoder, np.asarray(z, dtype=np.float64))
 
     def residual(self, z: NDArray[Any]) -> NDArray[np.float64]:
         """Return reconstruction minus ``z``, float64 ``[n, d]``."""
         z = np.asarray(z, dtype=np.float64)
-        return np.asarray(_forward(self.decoder, self.code(z)) - z, dtype=np.float64)
+        return np.asarray(forward(self.decoder, self.code(z)) - z, dtype=np.float64)
 
     def column_errors(self, z: NDArray[Any]) -> NDArray[np.float64]:
         """Return each prepared column's part of the score before the latent part, float64 ``[n, d]``."""
@@ -89,17 +89,24 @@ class DenseAutoencoder:
 
     def _errors_and_code(self, z: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         z = np.asarray(z, dtype=np.float64)
-        code = _forward(self.encoder, z)
-        residual = _forward(self.decoder, code) - z
-        if self.aggregation == "absolute":
-            return np.abs(residual) * self.error_weight, code
-        errors = np.square(residual) * self.error_weight
-        if self.aggregation == "log_mean":
-            errors = np.log1p(errors) / z.shape[1]
-        return errors, code
+        code = forward(self.encoder, z)
+        return weighted_errors(forward(self.decoder, code) - z, self.error_weight, self.aggregation), code
 
 
-def _forward(layers: tuple[DenseLayer, ...], values: NDArray[np.float64]) -> NDArray[np.float64]:
+def weighted_errors(
+    residual: NDArray[np.float64], weight: NDArray[np.float32], aggregation: Aggregation
+) -> NDArray[np.float64]:
+    """Return what each column's residual adds to a score, float64 ``[n, d]``; see :class:`DenseAutoencoder`."""
+    if aggregation == "absolute":
+        return np.asarray(np.abs(residual) * weight, dtype=np.float64)
+    errors = np.square(residual) * weight
+    if aggregation == "log_mean":
+        errors = np.log1p(errors) / residual.shape[1]
+    return np.asarray(errors, dtype=np.float64)
+
+
+def forward(layers: tuple[DenseLayer, ...], values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return what layers make of ``values`` ``[n, inputs]``, float64 ``[n, outputs]``."""
     for layer in layers:
         values = values @ layer.weight.astype(np.float64) + layer.bias.astype(np.float64)
         if layer.activation != "linear":

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from netsieve.engine.detectors.detector import Detector
+    from netsieve.engine.features.schema import Scaling
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,10 @@ class DetectorEntry:
         What it is, and when to choose it, in one line each.
     module, detector_class, parameters_class
         Where it is defined; importing the module imports no training library.
+    scaling
+        How numbers are scaled for this detector, without logarithms or bounds; None: as the schema says.
+    threshold
+        Its usual threshold policy; None: a false-positive rate that the calibration supports.
     """
 
     name: str
@@ -35,6 +40,8 @@ class DetectorEntry:
     module: str
     detector_class: str
     parameters_class: str
+    scaling: Scaling | None = None
+    threshold: str | None = None
 
 
 DETECTORS: Final[Mapping[str, DetectorEntry]] = MappingProxyType(
@@ -48,6 +55,42 @@ DETECTORS: Final[Mapping[str, DetectorEntry]] = MappingProxyType(
                 "netsieve.engine.detectors.autoencoder",
                 "Autoencoder",
                 "AutoencoderParameters",
+            ),
+            DetectorEntry(
+                "autoencoder_simple",
+                "two-layer autoencoder (PyTorch) on columns scaled to their range, by mean absolute error",
+                "comparisons: what student projects build; expect many false alarms",
+                "netsieve.engine.detectors.plain_autoencoders",
+                "SimpleAutoencoder",
+                "SimpleAutoencoderParameters",
+                scaling="minmax",
+                threshold="mean_std:1",
+            ),
+            DetectorEntry(
+                "autoencoder_deep",
+                "eight-layer autoencoder (PyTorch) on unscaled columns, by mean absolute error",
+                "comparisons: what student projects build; the largest numbers decide alone",
+                "netsieve.engine.detectors.plain_autoencoders",
+                "DeepAutoencoder",
+                "DeepAutoencoderParameters",
+                scaling="none",
+                threshold="mean_std:1",
+            ),
+            DetectorEntry(
+                "variational",
+                "variational autoencoder (PyTorch): residuals on the mean path, and how far the code is from usual",
+                "like the autoencoder; its code follows a known distribution",
+                "netsieve.engine.detectors.variational",
+                "Variational",
+                "VariationalParameters",
+            ),
+            DetectorEntry(
+                "ensemble",
+                "autoencoder, isolation forest and nearest stored rows, combined by their ranks among normal records",
+                "the best quality on average, at some four times the cost of the autoencoder",
+                "netsieve.engine.detectors.ensemble",
+                "Ensemble",
+                "EnsembleParameters",
             ),
             DetectorEntry(
                 "pca",

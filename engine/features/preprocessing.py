@@ -23,6 +23,7 @@ from netsieve.engine.features.schema import (
     Feature,
     FeatureSchema,
     NumericFeature,
+    Scaling,
 )
 
 HEAVY_TAIL_SKEWNESS: Final = 2.0
@@ -34,6 +35,8 @@ LOGARITHM_SCALE_FLOOR: Final = 1e-2
 that shows in the score."""
 LARGEST_SCALE: Final = 2.0**126
 """Float32's range allows a wider spread than this, but not its reciprocal."""
+LARGEST_SOFT_CLIP: Final = 1e6
+"""Largest limit of the soft clip that a schema takes."""
 LARGEST_EXCESS: Final = 1e30
 """Largest distance beyond the soft-clip limit, so that no infinity arises."""
 
@@ -66,6 +69,15 @@ def feature_selection(schema: FeatureSchema) -> NDArray[np.float32]:
     selection = np.zeros((len(columns), len(schema.features)), dtype=np.float32)
     selection[np.arange(len(columns)), [column.feature for column in columns]] = 1.0
     return selection
+
+
+def with_scaling(schema: FeatureSchema, scaling: Scaling) -> FeatureSchema:
+    """Return the schema with all numbers scaled in this way, without logarithms, and bounded as little as may be."""
+    features = tuple(
+        replace(feature, scaling=scaling, signed_log=False) if isinstance(feature, NumericFeature) else feature
+        for feature in schema.features
+    )
+    return replace(schema, features=features, soft_clip=LARGEST_SOFT_CLIP)
 
 
 def fit_preprocessing(schema: FeatureSchema, x: NDArray[np.float32]) -> FeatureSchema:

@@ -21,12 +21,13 @@ from numpy.typing import NDArray
 
 import netsieve
 from netsieve.engine.detectors.detector import Detector
-from netsieve.engine.detectors.registry import detector_class, detector_parameters
+from netsieve.engine.detectors.registry import detector_class, detector_entry, detector_parameters
 from netsieve.engine.errors import OutputError, ThresholdError, TrainingError
 from netsieve.engine.evaluation.metrics import Evaluation, evaluate_scores
 from netsieve.engine.features.encoding import Encoder
 from netsieve.engine.features.inference import fit_schema, infer_schema
 from netsieve.engine.features.neighbours import Neighbours
+from netsieve.engine.features.preprocessing import with_scaling
 from netsieve.engine.features.schema import FeatureSchema
 from netsieve.engine.features.schema_file import schema_declaration
 from netsieve.engine.sinks.atomic import output_error
@@ -198,8 +199,8 @@ def train_detector(
         ``[neighbours]`` section in the overrides asks for them too. The frame holds the records in their order. A
         declaration is taken as it is; columns that the frame has already are then not computed again.
     threshold
-        Default threshold policy; None chooses a false-positive rate that the calibration supports. ``"f1"`` is
-        chosen on half of the test records, and evaluated on the other half.
+        Default threshold policy; None takes the detector's own, or else a false-positive rate that the calibration
+        supports. ``"f1"`` is chosen on half of the test records, and evaluated on the other half.
     time_column
         Splits by this column; None: by the first time stamp among the columns, if there is one.
     shares
@@ -222,11 +223,12 @@ def train_detector(
     SchemaError, ThresholdError, DeviceError
         A column, the policy or the device does not fit.
     """
-    trainer = detector_class(detector)
+    trainer, entry = detector_class(detector), detector_entry(detector)
     if (label is None) != (normal is None):
         raise TrainingError("a label column and the value of normal records go together; give both or neither")
     if not frame.height:
         raise TrainingError("there are no records to train on; give a file with at least a few dozen")
+    threshold = threshold or entry.threshold
     chosen_policy = None if threshold is None else parse_policy(threshold)
     if chosen_policy is not None and chosen_policy.name == "f1" and label is None:
         raise TrainingError("threshold policy f1 needs labels; name the label column and the value of normal records")
@@ -244,6 +246,8 @@ def train_detector(
     unfitted = inferred_schema(
         frame, declaration, features=features, ignore=ignore, label=label, overrides=schema_overrides
     )
+    if entry.scaling is not None:
+        unfitted = with_scaling(unfitted, entry.scaling)
     time = record_time(frame, unfitted, time_column)
     splits = _split_labelled(is_normal, labelled, None if time is None else time[1], shares, seed)
     if chosen_policy is not None:

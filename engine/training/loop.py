@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ LARGEST_GRADIENT_NORM: Final = 5.0
 
 Loss = Literal["mse", "huber", "mae"]
 Scheduler = Literal["cosine", "plateau", "constant"]
+Objective = Callable[[nn.Module, Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +125,7 @@ def train_network(
     *,
     device: torch.device,
     progress: bool,
+    objective: Objective | None = None,
 ) -> TrainingHistory:
     """Train ``network`` to rebuild the rows of ``z_train``, and leave the best weights in it.
 
@@ -139,6 +141,9 @@ def train_network(
         Where to train; the whole of ``z_train`` is put there.
     progress
         Whether to show a progress bar on stderr.
+    objective
+        What is minimised, of the network, the disturbed rows and the clean ones; None: the loss of the parameters
+        between what the network makes of the disturbed rows, and the clean ones.
 
     Raises
     ------
@@ -154,7 +159,9 @@ def train_network(
     rows = torch.from_numpy(z_train).to(device)
     held_back = torch.from_numpy(z_validation[:VALIDATION_ROWS]).to(device)
     held_back_input = _disturbed(held_back, parameters.noise)
-    loss_function = {"mse": nn.MSELoss(), "huber": nn.HuberLoss(), "mae": nn.L1Loss()}[parameters.loss]
+    minimised = objective or _reconstruction(
+        {"mse": nn.MSELoss(), "huber": nn.HuberLoss(), "mae": nn.L1Loss()}[parameters.loss]
+    )
 
     batch_size = min(parameters.batch_size, len(rows))
     total_steps = max(1, math.ceil(parameters.max_draws / batch_size))
@@ -181,8 +188,8 @@ def train_network(
             batch = next(batches)
             network.train()
             optimizer.zero_grad(set_to_none=True)
-            loss = loss_function(network(_disturbed(batch, parameters.noise)), batch)
-            loss.backward()
+            loss = minimised(network, _disturbed(batch, parameters.noise), batch)
+            loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(network.parameters(), LARGEST_GRADIENT_NORM)
             optimizer.step()
             if cosine is not None:
@@ -194,7 +201,7 @@ def train_network(
             steps_since = step - len(train_losses) * interval
             train_losses.append(float(running) / steps_since)
             running.zero_()
-            validation = _validation_loss(network, held_back_input, held_back, loss_function)
+            validation = _validation_loss(network, held_back_input, held_back, minimised)
             validation_losses.append(validation)
             if plateau is not None:
                 plateau.step(validation)
@@ -240,7 +247,14 @@ def _disturbed(rows: Tensor, noise: tuple[float, float] | None) -> Tensor:
     return rows + level * torch.randn_like(rows)
 
 
-def _validation_loss(network: nn.Module, disturbed: Tensor, clean: Tensor, loss_function: nn.Module) -> float:
+def _reconstruction(loss: nn.Module) -> Objective:
+    def objective(network: nn.Module, disturbed: Tensor, clean: Tensor) -> Tensor:
+        return cast(Tensor, loss(network(disturbed), clean))
+
+    return objective
+
+
+def _validation_loss(network: nn.Module, disturbed: Tensor, clean: Tensor, objective: Objective) -> float:
     network.eval()
     with torch.inference_mode():
-        return float(loss_function(network(disturbed), clean))
+        return float(objective(network, disturbed, clean))

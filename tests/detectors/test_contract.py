@@ -11,7 +11,9 @@ from netsieve.engine.thresholds.calibration import Calibration
 from netsieve.export.cores import core_model
 from netsieve.export.model import write_model
 
-QUICK = {"autoencoder": {"max_draws": 20_000}}
+NEURAL = ("autoencoder", "autoencoder_simple", "autoencoder_deep", "variational")
+QUICK = {name: {"max_draws": 20_000} for name in NEURAL}
+QUICK["ensemble"] = {"members": ["autoencoder", "pca"], "member_parameters": {"autoencoder": QUICK["autoencoder"]}}
 """Parameters under which training takes a moment."""
 NAMES = tuple(DETECTORS)
 
