@@ -49,9 +49,7 @@ class EnsembleParameters(DetectorParameters):
             {"combination": ("mean", "max", "median")},
             {
                 "members": (
-                    bool(self.members)
-                    and len(set(self.members)) == len(self.members)
-                    and "ensemble" not in self.members,
+                    bool(self.members) and once and "ensemble" not in self.members,
                     "names of detectors, each once, and no ensemble among them",
                 ),
                 "member_parameters": (not strangers, f"parameters of the members {', '.join(self.members)}"),
