@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import onnx
 
+from netsieve.engine.detectors.classifier import DenseScore
 from netsieve.engine.detectors.core import Core
 from netsieve.engine.detectors.dense_autoencoder import DenseAutoencoder
 from netsieve.engine.detectors.ensemble_core import EnsembleCore
@@ -15,6 +16,7 @@ from netsieve.engine.detectors.variational_core import VariationalCore
 from netsieve.engine.errors import ExportError
 from netsieve.engine.features.schema import FeatureSchema
 from netsieve.export.autoencoder import add_autoencoder
+from netsieve.export.classifier import add_dense_score
 from netsieve.export.ensemble import add_ensemble
 from netsieve.export.graph import CoreOutputs, Graph
 from netsieve.export.preprocessing import RecordColumns
@@ -25,6 +27,7 @@ CORE_WRITERS: Final[Mapping[type, Callable[[Graph, RecordColumns, Any], CoreOutp
         DenseAutoencoder: add_autoencoder,
         VariationalCore: add_variational,
         EnsembleCore: add_ensemble,
+        DenseScore: add_dense_score,
     }
 )
 """How the nodes of each type of core are added: ``score``, and ``feature_error`` where the score is its sum.

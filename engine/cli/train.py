@@ -67,7 +67,8 @@ def run(options: argparse.Namespace) -> int:
     from netsieve.engine.sources.reading import read_frame
     from netsieve.engine.sources.ready_schemas import ready_schema
     from netsieve.engine.thresholds.policy import parse_policy
-    from netsieve.engine.training.job import inferred_schema, is_folder, prepare_target, train_detector, weights_path
+    from netsieve.engine.training.data import inferred_schema
+    from netsieve.engine.training.job import is_folder, prepare_target, train_detector, weights_path
     from netsieve.engine.training.neighbours import add_neighbours
 
     files = expand_inputs(options.data)

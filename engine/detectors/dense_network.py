@@ -88,3 +88,18 @@ class DenseNetwork(nn.Module):
 
 def _float64(tensor: Tensor) -> NDArray[np.float64]:
     return np.asarray(tensor.detach().cpu().numpy(), dtype=np.float64)
+
+
+def plain_layers(stack: nn.Sequential) -> tuple[DenseLayer, ...]:
+    """Return linear layers and the ReLUs behind them, if there are any, as plain weights."""
+    return tuple(
+        plain_layer(module, "linear" if following is None else "relu")
+        for module, following in pairwise([*stack, None])
+        if isinstance(module, nn.Linear)
+    )
+
+
+def plain_layer(module: nn.Linear, activation: Activation) -> DenseLayer:
+    """Return one linear layer as plain weights."""
+    weight, bias = module.weight.detach().cpu().numpy(), module.bias.detach().cpu().numpy()
+    return DenseLayer(np.ascontiguousarray(weight.T, dtype=np.float32), bias.astype(np.float32), activation)

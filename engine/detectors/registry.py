@@ -32,6 +32,8 @@ class DetectorEntry:
         How numbers are scaled for this detector, without logarithms or bounds; None: as the schema says.
     threshold
         Its usual threshold policy; None: a false-positive rate that the calibration supports.
+    supervised
+        Whether it learns from labelled attacks too: :meth:`Detector.fit` then takes ``x_attacks``.
     """
 
     name: str
@@ -42,6 +44,7 @@ class DetectorEntry:
     parameters_class: str
     scaling: Scaling | None = None
     threshold: str | None = None
+    supervised: bool = False
 
 
 DETECTORS: Final[Mapping[str, DetectorEntry]] = MappingProxyType(
@@ -91,6 +94,24 @@ DETECTORS: Final[Mapping[str, DetectorEntry]] = MappingProxyType(
                 "netsieve.engine.detectors.ensemble",
                 "Ensemble",
                 "EnsembleParameters",
+            ),
+            DetectorEntry(
+                "classifier",
+                "dense classifier (PyTorch) of labelled attacks; the score is its log-odds",
+                "attacks like those in the training data, and no others; part of hybrid",
+                "netsieve.engine.detectors.classifier",
+                "Classifier",
+                "ClassifierParameters",
+                supervised=True,
+            ),
+            DetectorEntry(
+                "hybrid",
+                "autoencoder and classifier: the larger of their ranks among normal records",
+                "where some attacks are labelled and others are to be found all the same",
+                "netsieve.engine.detectors.ensemble",
+                "Hybrid",
+                "HybridParameters",
+                supervised=True,
             ),
             DetectorEntry(
                 "pca",

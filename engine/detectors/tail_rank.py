@@ -15,6 +15,8 @@ TAIL: Final = 0.1
 """Share of the records, those with the highest scores, whose ranks are taken from the fitted tail."""
 KNOTS: Final = 64
 """Intervals below the tail in which the rank is a straight line of the score."""
+TAIL_STEEPER: Final = 3.0
+"""In the tail, where surprises are larger, they may change so many times as fast."""
 SMALLEST_SHARE: Final = 1e-6
 """Floor of a score's usual size, as a share of the largest: half of the scores may be zero."""
 
@@ -46,7 +48,7 @@ class TailRank:
     decay: float
 
     @classmethod
-    def fit(cls, scores: NDArray[Any], steepest: float = 6.0) -> TailRank:
+    def fit(cls, scores: NDArray[Any], steepest: float = 4.0) -> TailRank:
         """Return the rank function of held-back scores.
 
         Parameters
@@ -73,7 +75,7 @@ class TailRank:
             base=surprise[:-1].astype(np.float32),
             slope=(np.diff(surprise) / np.diff(knots.astype(np.float64))).astype(np.float32),
             median=middle,
-            decay=float(np.float32(max(natural, max(abs(last), scale) / (last - middle) / steepest))),
+            decay=float(np.float32(max(natural, max(abs(last), scale) / (last - middle) / (TAIL_STEEPER * steepest)))),
         )
 
     def surprise(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:

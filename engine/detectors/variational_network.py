@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from netsieve.engine.detectors.dense_autoencoder import Activation, Aggregation, DenseLayer
+from netsieve.engine.detectors.dense_autoencoder import Aggregation
+from netsieve.engine.detectors.dense_network import plain_layer, plain_layers
 from netsieve.engine.detectors.variational_core import LARGEST_LOG_VARIANCE, VariationalCore
 
 
@@ -65,10 +66,10 @@ class VariationalNetwork(nn.Module):
     def core(self, error_weight: NDArray[np.float32], aggregation: Aggregation) -> VariationalCore:
         """Return the network as plain weights."""
         return VariationalCore(
-            encoder=_layers(self.encoder),
-            mean=_layer(self.mean, "linear"),
-            log_variance=_layer(self.log_variance, "linear"),
-            decoder=_layers(self.decoder),
+            encoder=plain_layers(self.encoder),
+            mean=plain_layer(self.mean, "linear"),
+            log_variance=plain_layer(self.log_variance, "linear"),
+            decoder=plain_layers(self.decoder),
             error_weight=error_weight,
             aggregation=aggregation,
         )
@@ -76,17 +77,3 @@ class VariationalNetwork(nn.Module):
 
 def _activated(widths: Sequence[int]) -> list[nn.Module]:
     return [module for inputs, outputs in pairwise(widths) for module in (nn.Linear(inputs, outputs), nn.ReLU())]
-
-
-def _layers(stack: nn.Sequential) -> tuple[DenseLayer, ...]:
-    modules = [*stack, None]
-    return tuple(
-        _layer(module, "linear" if following is None else "relu")
-        for module, following in pairwise(modules)
-        if isinstance(module, nn.Linear)
-    )
-
-
-def _layer(module: nn.Linear, activation: Activation) -> DenseLayer:
-    weight, bias = module.weight.detach().cpu().numpy(), module.bias.detach().cpu().numpy()
-    return DenseLayer(np.ascontiguousarray(weight.T, dtype=np.float32), bias.astype(np.float32), activation)

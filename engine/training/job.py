@@ -24,21 +24,16 @@ from netsieve.engine.detectors.detector import Detector
 from netsieve.engine.detectors.registry import detector_class, detector_entry, detector_parameters
 from netsieve.engine.errors import OutputError, ThresholdError, TrainingError
 from netsieve.engine.evaluation.metrics import Evaluation, evaluate_scores
-from netsieve.engine.features.encoding import Encoder
-from netsieve.engine.features.inference import fit_schema, infer_schema
 from netsieve.engine.features.neighbours import Neighbours
-from netsieve.engine.features.preprocessing import with_scaling
 from netsieve.engine.features.schema import FeatureSchema
-from netsieve.engine.features.schema_file import schema_declaration
 from netsieve.engine.sinks.atomic import output_error
 from netsieve.engine.thresholds.calibration import Calibration
-from netsieve.engine.thresholds.policy import best_f1_threshold, default_policy, parse_policy
-from netsieve.engine.training.labels import normal_records, record_time
-from netsieve.engine.training.neighbours import add_neighbours, computed_frame, with_declaration
-from netsieve.engine.training.splits import Splits, SplitShares, split_records
+from netsieve.engine.thresholds.policy import Policy, best_f1_threshold, default_policy, parse_policy
+from netsieve.engine.training.data import PARTS, TrainingData, prepare_data
+from netsieve.engine.training.splits import Splits, SplitShares
 
-LARGEST_PART: Final = 1_000_000
-"""Records of a part beyond this many are left out, drawn at random, so that memory stays bounded."""
+SUPERVISED_SHARE: Final = 0.5
+"""Share of the attacks that a supervised detector learns from; the others test."""
 WEIGHTS_SUFFIX: Final = ".safetensors"
 PARITY_ROWS: Final = 10_000
 """Held-out rows that an export is checked on."""
@@ -223,79 +218,112 @@ def train_detector(
     SchemaError, ThresholdError, DeviceError
         A column, the policy or the device does not fit.
     """
-    trainer, entry = detector_class(detector), detector_entry(detector)
-    if (label is None) != (normal is None):
-        raise TrainingError("a label column and the value of normal records go together; give both or neither")
-    if not frame.height:
-        raise TrainingError("there are no records to train on; give a file with at least a few dozen")
+    entry = detector_entry(detector)
     threshold = threshold or entry.threshold
-    chosen_policy = None if threshold is None else parse_policy(threshold)
-    if chosen_policy is not None and chosen_policy.name == "f1" and label is None:
+    policy = None if threshold is None else parse_policy(threshold)
+    if policy is not None and policy.name == "f1" and label is None:
         raise TrainingError("threshold policy f1 needs labels; name the label column and the value of normal records")
-
-    is_normal, labelled = None, np.ones(frame.height, dtype=bool)
-    if label is not None and normal is not None:
-        is_normal, labelled = normal_records(frame, label, normal)
-    if initial_weights is None:
-        earlier = None
-    else:
-        earlier = trainer.load_weights(initial_weights)
-        assert earlier.schema is not None
-        neighbours = earlier.schema.neighbours or False
-    frame, declaration = _with_neighbours(frame, neighbours, schema_overrides)
-    unfitted = inferred_schema(
-        frame, declaration, features=features, ignore=ignore, label=label, overrides=schema_overrides
+    trainer = detector_class(detector)
+    earlier = None if initial_weights is None else trainer.load_weights(initial_weights)
+    if entry.supervised:
+        if label is None:
+            raise TrainingError(f"{detector} learns from labelled attacks; name the label column and the normal value")
+        shares = shares or SplitShares(attacks_train=SUPERVISED_SHARE)
+    data = prepare_data(
+        frame,
+        label=label,
+        normal=normal,
+        features=features,
+        ignore=ignore,
+        schema_overrides=schema_overrides,
+        neighbours=neighbours,
+        scaling=entry.scaling,
+        schema=None if earlier is None else earlier.schema,
+        time_column=time_column,
+        shares=shares,
+        seed=seed,
     )
-    if entry.scaling is not None:
-        unfitted = with_scaling(unfitted, entry.scaling)
-    time = record_time(frame, unfitted, time_column)
-    splits = _split_labelled(is_normal, labelled, None if time is None else time[1], shares, seed)
-    if chosen_policy is not None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the warning comes with the threshold; a refusal must come before training
-            chosen_policy.check_support(len(splits.calibration))
-
+    check_policy(policy, data)
     if earlier is None:
         model = trainer(detector_parameters(detector, parameters))
-        schema = fit_schema(unfitted, frame[splits.train])
     else:
-        assert earlier.schema is not None
-        schema = earlier.schema
         model = trainer(replace(earlier.parameters, **(parameters or {})))
-    encoder = Encoder(schema)
-    x_train, x_validation, x_calibration, x_test = (
-        encoder.encode(frame[part]) for part in (splits.train, splits.validation, splits.calibration, splits.test)
-    )
-    model.fit(
-        schema,
-        x_train,
-        x_validation,
-        seed=seed,
-        device=device,
-        progress=progress,
-        initial_weights=initial_weights,
-    )
+    fit_to(model, data, seed=seed, device=device, progress=progress, initial_weights=initial_weights)
+    provenance = {
+        "label": label,
+        "normal": normal,
+        "seed": seed,
+        "device": device,
+        "continued_from": None if initial_weights is None else Path(initial_weights).name,
+    }
+    return training_result(model, data, policy=policy, seed=seed, provenance=provenance)
+
+
+def check_policy(policy: Policy | None, data: TrainingData) -> None:
+    """Raise ThresholdError where the calibration part is too small for a policy: before hours of training."""
+    if policy is not None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the warning comes with the threshold
+            policy.check_support(len(data.calibration))
+
+
+def fit_to(model: Detector, data: TrainingData, **options: Any) -> None:
+    """Train a detector on its parts of the data; options as for :meth:`Detector.fit`.
+
+    Raises
+    ------
+    TrainingError
+        A supervised detector has no attacks to learn from.
+    """
+    if detector_entry(model.name).supervised:
+        options["x_attacks"] = data.attacks_train
+    model.fit(data.schema, data.train, data.validation, **options)
+
+
+def training_result(
+    model: Detector, data: TrainingData, *, policy: Policy | None, seed: int, provenance: Mapping[str, Any]
+) -> TrainingResult:
+    """Return a trained detector with its calibration, thresholds, evaluation and provenance.
+
+    Parameters
+    ----------
+    model
+        Trained on the data.
+    data
+        Its other parts calibrate and test.
+    policy
+        Default threshold policy; None chooses a false-positive rate that the calibration supports.
+    seed
+        Of the draws.
+    provenance
+        What is written beside what is known here.
+
+    Raises
+    ------
+    ThresholdError
+        The policy does not fit.
+    """
     calibration = Calibration.fit(
-        model.score(x_calibration),
-        x_calibration,
-        model.feature_error(x_calibration),
-        schema,
-        population="unlabelled" if is_normal is None else "normal",
+        model.score(data.calibration),
+        data.calibration,
+        model.feature_error(data.calibration),
+        data.schema,
+        population="normal" if data.labelled else "unlabelled",
     )
-    policy = chosen_policy or default_policy(calibration)
+    policy = policy or default_policy(calibration)
     thresholds = _named_thresholds(calibration)
-    test_scores = model.score(x_test)
-    is_attack = None if is_normal is None else ~is_normal[splits.test]
+    test_scores = model.score(data.test)
     evaluated = np.ones(len(test_scores), dtype=bool)
     if policy.name == "f1":
-        assert is_attack is not None
+        assert data.is_attack is not None
         # What chooses a threshold cannot say how good it is
-        evaluated = ~_half_of_each_class(is_attack, seed)
-        thresholds[str(policy)] = best_f1_threshold(test_scores[~evaluated], is_attack[~evaluated])
+        evaluated = ~_half_of_each_class(data.is_attack, seed)
+        thresholds[str(policy)] = best_f1_threshold(test_scores[~evaluated], data.is_attack[~evaluated])
     else:
         thresholds[str(policy)] = policy.threshold(calibration)
     thresholds["default"] = str(policy)
     evaluation = None
+    is_attack = data.is_attack
     if is_attack is not None and is_attack[evaluated].any() and not is_attack[evaluated].all():
         evaluation = evaluate_scores(
             test_scores[evaluated],
@@ -304,106 +332,34 @@ def train_detector(
             policy=policy,
             calibration=calibration,
         )
-    provenance = {
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "detector": detector,
-        "rows": {
-            "read": frame.height,
-            "without_label": int((~labelled).sum()),
-            **{name: len(getattr(splits, name)) for name in ("train", "validation", "calibration", "test")},
-            "test_attacks": None if is_attack is None else int(is_attack.sum()),
-            "test_chose_threshold": int((~evaluated).sum()),
-        },
-        "split": "time" if splits.by_time else "random",
-        "time_column": None if time is None else time[0],
-        "label": label,
-        "normal": normal,
-        "data_fingerprint": _fingerprint(schema, x_train),
-        "seed": seed,
-        "device": device,
-        "continued_from": None if initial_weights is None else Path(initial_weights).name,
-        "parameters": asdict(model.parameters),
-        "training": model.summary,
-        "versions": _versions(),
-        "metrics": None if evaluation is None else evaluation.to_dict(),
-    }
     return TrainingResult(
         detector=model,
-        schema=schema,
+        schema=data.schema,
         calibration=calibration,
         thresholds=thresholds,
-        provenance=provenance,
-        splits=splits,
+        provenance={
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "detector": model.name,
+            "rows": {
+                "read": data.records,
+                "without_label": data.without_label,
+                **{name: len(getattr(data.splits, name)) for name in PARTS},
+                "test_attacks": None if is_attack is None else int(is_attack.sum()),
+                "test_chose_threshold": int((~evaluated).sum()),
+            },
+            "split": "time" if data.splits.by_time else "random",
+            "time_column": data.time_column,
+            "data_fingerprint": _fingerprint(data.schema, data.train),
+            **provenance,
+            "parameters": asdict(model.parameters),
+            "training": model.summary,
+            "versions": _versions(),
+            "metrics": None if evaluation is None else evaluation.to_dict(),
+        },
+        splits=data.splits,
         evaluation=evaluation,
-        parity_rows=_parity_rows(x_test, x_calibration, seed),
+        parity_rows=_parity_rows(data.test, data.calibration, seed),
     )
-
-
-def inferred_schema(
-    frame: pl.DataFrame,
-    declaration: Neighbours | None = None,
-    *,
-    features: Sequence[str] = (),
-    ignore: Sequence[str] = (),
-    label: str | None = None,
-    overrides: Mapping[str, Any] | None = None,
-) -> FeatureSchema:
-    """Return the unfitted schema of a frame that may hold neighbour features.
-
-    Parameters
-    ----------
-    frame, features, ignore, label, overrides
-        As for :func:`netsieve.engine.features.inference.infer_schema`. Where only some features are asked for,
-        the computed ones are among them.
-    declaration
-        How the frame's neighbour features were computed; None where it has none.
-    """
-    if declaration is None:
-        return infer_schema(frame, features=features, ignore=ignore, label=label, overrides=overrides)
-    if features or schema_declaration(overrides or {}).features:
-        present = [name for name in declaration.columns if frame[name].count()]
-        features = [*features, *(name for name in present if name not in ignore)]
-    schema = infer_schema(frame, features=features, ignore=ignore, label=label, overrides=overrides)
-    return with_declaration(schema, declaration)
-
-
-def _with_neighbours(
-    frame: pl.DataFrame, neighbours: bool | Neighbours, overrides: Mapping[str, Any] | None
-) -> tuple[pl.DataFrame, Neighbours | None]:
-    if isinstance(neighbours, Neighbours):
-        if not set(neighbours.columns) <= set(frame.columns):
-            frame = computed_frame(frame, neighbours).frame
-        return frame, neighbours
-    if neighbours or schema_declaration(overrides or {}).neighbours is not None:
-        computed = add_neighbours(frame, overrides=overrides)
-        return computed.frame, computed.declaration
-    return frame, None
-
-
-def _split_labelled(
-    is_normal: NDArray[np.bool_] | None,
-    labelled: NDArray[np.bool_],
-    time: NDArray[np.float64] | None,
-    shares: SplitShares | None,
-    seed: int,
-) -> Splits:
-    """Split the labelled records, and draw from parts that are larger than any use of them."""
-    kept = np.flatnonzero(labelled)
-    splits = split_records(
-        len(kept),
-        normal=None if is_normal is None else is_normal[kept],
-        time=None if time is None else time[kept],
-        shares=shares,
-        seed=seed,
-    )
-    generator = np.random.default_rng(seed)
-    parts = {}
-    for name in ("train", "validation", "calibration", "test"):
-        part = kept[getattr(splits, name)]
-        if len(part) > LARGEST_PART:
-            part = np.sort(generator.choice(part, LARGEST_PART, replace=False))
-        parts[name] = part
-    return Splits(**parts, by_time=splits.by_time)
 
 
 def _half_of_each_class(is_attack: NDArray[np.bool_], seed: int) -> NDArray[np.bool_]:

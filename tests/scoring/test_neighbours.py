@@ -26,7 +26,8 @@ from netsieve.engine.scoring.labelled import score_labelled_files
 from netsieve.engine.scoring.scorer import Scorer
 from netsieve.engine.thresholds.calibration import Calibration
 from netsieve.engine.thresholds.policy import parse_policy
-from netsieve.engine.training.job import inferred_schema, train_detector
+from netsieve.engine.training.data import inferred_schema
+from netsieve.engine.training.job import train_detector
 from netsieve.engine.training.neighbours import add_neighbours
 from netsieve.export.model import write_model
 

@@ -9,7 +9,7 @@ import pytest
 from netsieve.engine.detectors.autoencoder import Autoencoder
 from netsieve.engine.errors import NetsieveError, TrainingError
 from netsieve.engine.features.encoding import Encoder
-from netsieve.engine.training import job
+from netsieve.engine.training import data
 from netsieve.engine.training.job import TrainingResult, train_detector
 from netsieve.engine.training.splits import SplitShares
 
@@ -164,7 +164,7 @@ def test_records_without_a_label_are_used_nowhere() -> None:
 
 
 def test_parts_larger_than_needed_are_drawn_from_at_random(monkeypatch) -> None:
-    monkeypatch.setattr(job, "LARGEST_PART", 250)
+    monkeypatch.setattr(data, "LARGEST_PART", 250)
     result = train(flows().drop("Timestamp"), label="label", normal="ok")
     parts = [result.splits.train, result.splits.validation, result.splits.calibration, result.splits.test]
     assert [len(part) for part in parts] == [250, 250, 250, 250]

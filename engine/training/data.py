@@ -1,0 +1,198 @@
+"""Records made ready for training: which are features, which part each record belongs to, and the encoded parts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from netsieve.engine.errors import TrainingError
+from netsieve.engine.features.encoding import Encoder
+from netsieve.engine.features.inference import fit_schema, infer_schema
+from netsieve.engine.features.neighbours import Neighbours
+from netsieve.engine.features.preprocessing import with_scaling
+from netsieve.engine.features.schema import FeatureSchema, Scaling
+from netsieve.engine.features.schema_file import schema_declaration
+from netsieve.engine.training.labels import normal_records, record_time
+from netsieve.engine.training.neighbours import add_neighbours, computed_frame, with_declaration
+from netsieve.engine.training.splits import Splits, SplitShares, split_records
+
+LARGEST_PART: Final = 1_000_000
+"""Records of a part beyond this many are left out, drawn at random, so that memory stays bounded."""
+PARTS: Final = ("train", "validation", "calibration", "test", "attacks_train", "attacks_validation")
+
+Matrix = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingData:
+    """Encoded records in their parts, float32 ``[m, n_features]`` each.
+
+    Attributes
+    ----------
+    schema
+        Fitted to the training part, or that of the earlier training that is gone on from.
+    splits
+        Row numbers of the parts in the frame.
+    train, validation, calibration, test, attacks_train, attacks_validation
+        See :class:`~netsieve.engine.training.splits.Splits`.
+    is_attack
+        bool, of the test part; None without labels.
+    records, without_label
+        Records of the frame, and those of them that had no label and are in no part.
+    time_column
+        Column that the parts follow each other by; None where they were drawn at random.
+    """
+
+    schema: FeatureSchema
+    splits: Splits
+    train: Matrix
+    validation: Matrix
+    calibration: Matrix
+    test: Matrix
+    attacks_train: Matrix
+    attacks_validation: Matrix
+    is_attack: NDArray[np.bool_] | None
+    records: int
+    without_label: int
+    time_column: str | None
+
+    @property
+    def labelled(self) -> bool:
+        """Whether labels tell which records are normal."""
+        return self.is_attack is not None
+
+
+def prepare_data(
+    frame: pl.DataFrame,
+    *,
+    label: str | None = None,
+    normal: str | None = None,
+    features: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+    schema_overrides: Mapping[str, Any] | None = None,
+    neighbours: bool | Neighbours = False,
+    scaling: Scaling | None = None,
+    schema: FeatureSchema | None = None,
+    time_column: str | None = None,
+    shares: SplitShares | None = None,
+    seed: int = 0,
+) -> TrainingData:
+    """Return the parts of a frame, encoded.
+
+    Parameters
+    ----------
+    frame, label, normal, features, ignore, schema_overrides, neighbours, time_column, shares, seed
+        As for :func:`netsieve.engine.training.job.train_detector`.
+    scaling
+        How all numbers are scaled, whatever the overrides say; None leaves it to them.
+    schema
+        A fitted schema to encode with, instead of one fitted to the frame.
+
+    Raises
+    ------
+    TrainingError
+        No or too few records, or an unknown label column or value.
+    SchemaError
+        A column does not fit.
+    """
+    if (label is None) != (normal is None):
+        raise TrainingError("a label column and the value of normal records go together; give both or neither")
+    if not frame.height:
+        raise TrainingError("there are no records to train on; give a file with at least a few dozen")
+    is_normal, labelled = None, np.ones(frame.height, dtype=bool)
+    if label is not None and normal is not None:
+        is_normal, labelled = normal_records(frame, label, normal)
+    if schema is not None:
+        neighbours = schema.neighbours or False
+    frame, declaration = _with_neighbours(frame, neighbours, schema_overrides)
+    unfitted = inferred_schema(
+        frame, declaration, features=features, ignore=ignore, label=label, overrides=schema_overrides
+    )
+    if scaling is not None:
+        unfitted = with_scaling(unfitted, scaling)
+    time = record_time(frame, unfitted, time_column)
+    splits = _split_labelled(is_normal, labelled, None if time is None else time[1], shares, seed)
+    if schema is None:
+        schema = fit_schema(unfitted, frame[splits.train])
+    encoder = Encoder(schema)
+    return TrainingData(
+        schema=schema,
+        splits=splits,
+        **{name: encoder.encode(frame[getattr(splits, name)]) for name in PARTS},
+        is_attack=None if is_normal is None else ~is_normal[splits.test],
+        records=frame.height,
+        without_label=int((~labelled).sum()),
+        time_column=None if time is None else time[0],
+    )
+
+
+def inferred_schema(
+    frame: pl.DataFrame,
+    declaration: Neighbours | None = None,
+    *,
+    features: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+    label: str | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> FeatureSchema:
+    """Return the unfitted schema of a frame that may hold neighbour features.
+
+    Parameters
+    ----------
+    frame, features, ignore, label, overrides
+        As for :func:`netsieve.engine.features.inference.infer_schema`. Where only some features are asked for,
+        the computed ones are among them.
+    declaration
+        How the frame's neighbour features were computed; None where it has none.
+    """
+    if declaration is None:
+        return infer_schema(frame, features=features, ignore=ignore, label=label, overrides=overrides)
+    if features or schema_declaration(overrides or {}).features:
+        present = [name for name in declaration.columns if frame[name].count()]
+        features = [*features, *(name for name in present if name not in ignore)]
+    schema = infer_schema(frame, features=features, ignore=ignore, label=label, overrides=overrides)
+    return with_declaration(schema, declaration)
+
+
+def _with_neighbours(
+    frame: pl.DataFrame, neighbours: bool | Neighbours, overrides: Mapping[str, Any] | None
+) -> tuple[pl.DataFrame, Neighbours | None]:
+    if isinstance(neighbours, Neighbours):
+        if not set(neighbours.columns) <= set(frame.columns):
+            frame = computed_frame(frame, neighbours).frame
+        return frame, neighbours
+    if neighbours or schema_declaration(overrides or {}).neighbours is not None:
+        computed = add_neighbours(frame, overrides=overrides)
+        return computed.frame, computed.declaration
+    return frame, None
+
+
+def _split_labelled(
+    is_normal: NDArray[np.bool_] | None,
+    labelled: NDArray[np.bool_],
+    time: NDArray[np.float64] | None,
+    shares: SplitShares | None,
+    seed: int,
+) -> Splits:
+    """Split the labelled records, and draw from parts that are larger than any use of them."""
+    kept = np.flatnonzero(labelled)
+    splits = split_records(
+        len(kept),
+        normal=None if is_normal is None else is_normal[kept],
+        time=None if time is None else time[kept],
+        shares=shares,
+        seed=seed,
+    )
+    generator = np.random.default_rng(seed)
+    parts = {}
+    for name in PARTS:
+        part = kept[getattr(splits, name)]
+        if len(part) > LARGEST_PART:
+            part = np.sort(generator.choice(part, LARGEST_PART, replace=False))
+        parts[name] = part
+    return Splits(**parts, by_time=splits.by_time)
