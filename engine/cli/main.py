@@ -22,6 +22,7 @@ from netsieve.engine.errors import NetsieveError
 
 COMMANDS: Final[dict[str, str]] = {
     "train": "train a detector and write its model file",
+    "tune": "search for better parameters of a detector",
     "score": "score log files with a model",
     "evaluate": "compare a model's scores with labels",
     "inspect": "show what is in a model file",
@@ -34,6 +35,7 @@ _EXTRA_OF_PACKAGE: Final[dict[str, str]] = {
         ("numpy", "polars", "pyarrow", "onnxruntime", "numba", "orjson", "zstandard", "isal", "tqdm"), "cpu"
     ),
     **dict.fromkeys(("torch", "sklearn", "onnx", "onnxscript", "safetensors", "matplotlib"), "cpu,train"),
+    "optuna": "cpu,train,tune",
 }
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import ClassVar, Literal
 
-from netsieve.engine.detectors.parameters import DetectorParameters
+from netsieve.engine.detectors.parameters import Choices, DetectorParameters, Range
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +52,17 @@ class AutoencoderParameters(DetectorParameters):
     """
 
     detector: ClassVar[str] = "autoencoder"
+    search_space: ClassVar[Mapping[str, Range | Choices]] = MappingProxyType(
+        {
+            "latent_size": Range(low=2, high=32, logarithmic=True, whole=True),
+            "learning_rate": Range(low=3e-4, high=5e-3, logarithmic=True),
+            "weight_decay": Range(low=1e-7, high=1e-3, logarithmic=True),
+            "dropout": Range(low=0.0, high=0.3),
+            "batch_size": Choices(values=(128, 256, 512)),
+            "aggregation": Choices(values=("log_mean", "sum", "absolute"), changes_loss=True),
+            "latent_distance": Choices(values=(True, False), changes_loss=True),
+        }
+    )
 
     hidden_layers: tuple[int, ...] | None = None
     latent_size: int | None = None

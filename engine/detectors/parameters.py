@@ -4,9 +4,54 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
 from netsieve.engine.errors import TrainingError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Range:
+    """Numbers of which tuning tries some.
+
+    Attributes
+    ----------
+    low, high
+        Both are among them.
+    logarithmic
+        Whether numbers are drawn evenly by their logarithm.
+    whole
+        Whether only whole numbers are drawn.
+    """
+
+    low: float
+    high: float
+    logarithmic: bool = False
+    whole: bool = False
+
+    def grid(self, points: int) -> tuple[float, ...]:
+        """Return so many numbers from low to high, evenly spaced on the range's scale."""
+        if self.logarithmic:
+            values = [self.low * (self.high / self.low) ** (i / (points - 1)) for i in range(points)]
+        else:
+            values = [self.low + (self.high - self.low) * i / (points - 1) for i in range(points)]
+        return tuple(dict.fromkeys(round(value) if self.whole else value for value in values))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choices:
+    """Texts, numbers, truth values or None, of which tuning tries some.
+
+    Attributes
+    ----------
+    values
+        The choices.
+    changes_loss
+        Whether the held-out loss means something else for each choice: then only labels can choose.
+    """
+
+    values: tuple[str | float | bool | None, ...]
+    changes_loss: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,9 +62,12 @@ class DetectorParameters:
     ----------
     detector
         Name to call the detector by in errors.
+    search_space
+        What ``netsieve tune`` tries, by parameter.
     """
 
     detector: ClassVar[str] = "detector"
+    search_space: ClassVar[Mapping[str, Range | Choices]] = MappingProxyType({})
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:

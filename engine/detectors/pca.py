@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,7 +15,7 @@ from netsieve.engine.detectors.core import chunked, prepared_float32, sampled_ro
 from netsieve.engine.detectors.core_detector import CoreDetector
 from netsieve.engine.detectors.dense_autoencoder import DenseAutoencoder, DenseLayer
 from netsieve.engine.detectors.latent import latent_whitening
-from netsieve.engine.detectors.parameters import DetectorParameters
+from netsieve.engine.detectors.parameters import Choices, DetectorParameters, Range
 from netsieve.engine.features.schema import FeatureSchema
 
 
@@ -32,6 +34,9 @@ class PrincipalComponentsParameters(DetectorParameters):
     """
 
     detector: ClassVar[str] = "pca"
+    search_space: ClassVar[Mapping[str, Range | Choices]] = MappingProxyType(
+        {"variance": Range(low=0.5, high=0.99), "latent_distance": Choices(values=(True, False))}
+    )
 
     variance: float = 0.9
     latent_distance: bool = True

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -11,7 +13,7 @@ from numpy.typing import NDArray
 from netsieve.engine.detectors.autoencoder import residual_weight
 from netsieve.engine.detectors.core import chunked, prepared_float32, sampled_rows
 from netsieve.engine.detectors.core_detector import CoreDetector
-from netsieve.engine.detectors.parameters import DetectorParameters
+from netsieve.engine.detectors.parameters import Choices, DetectorParameters, Range
 from netsieve.engine.detectors.variational_core import VariationalCore
 from netsieve.engine.features.preprocessing import prepared_columns
 from netsieve.engine.features.schema import FeatureSchema
@@ -34,6 +36,14 @@ class VariationalParameters(DetectorParameters):
     """
 
     detector: ClassVar[str] = "variational"
+    search_space: ClassVar[Mapping[str, Range | Choices]] = MappingProxyType(
+        {
+            "latent_size": Range(low=2, high=32, logarithmic=True, whole=True),
+            "learning_rate": Range(low=3e-4, high=5e-3, logarithmic=True),
+            "divergence_weight": Range(low=0.01, high=1.0, logarithmic=True),
+            "aggregation": Choices(values=("log_mean", "sum"), changes_loss=True),
+        }
+    )
 
     hidden_layers: tuple[int, ...] | None = None
     latent_size: int | None = None

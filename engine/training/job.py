@@ -29,9 +29,11 @@ from netsieve.engine.features.schema import FeatureSchema
 from netsieve.engine.sinks.atomic import output_error
 from netsieve.engine.thresholds.calibration import Calibration
 from netsieve.engine.thresholds.policy import Policy, best_f1_threshold, default_policy, parse_policy
+from netsieve.engine.training.comparison import AUTO, VALIDATION_ATTACK_SHARE, ValidationScore, compare_detectors
 from netsieve.engine.training.data import PARTS, TrainingData, prepare_data
 from netsieve.engine.training.splits import Splits, SplitShares
 
+DEFAULT_DETECTOR: Final = "autoencoder"
 SUPERVISED_SHARE: Final = 0.5
 """Share of the attacks that a supervised detector learns from; the others test."""
 WEIGHTS_SUFFIX: Final = ".safetensors"
@@ -159,7 +161,7 @@ def prepare_target(path: str | Path) -> None:
 def train_detector(
     frame: pl.DataFrame,
     *,
-    detector: str = "autoencoder",
+    detector: str = DEFAULT_DETECTOR,
     label: str | None = None,
     normal: str | None = None,
     features: Sequence[str] = (),
@@ -182,7 +184,9 @@ def train_detector(
     frame
         Records, one a row.
     detector
-        A name of :data:`netsieve.engine.detectors.registry.DETECTORS`.
+        A name of :data:`netsieve.engine.detectors.registry.DETECTORS`; or ``"auto"``, which with labels trains several
+        and keeps the best on validation data (:mod:`netsieve.engine.training.comparison`), and without labels is the
+        autoencoder.
     label, normal
         Label column and the value of normal records, compared as text. With them only normal records train and
         calibrate, and the others are tested on; without them all records count alike. Records without a label are
@@ -218,7 +222,13 @@ def train_detector(
     SchemaError, ThresholdError, DeviceError
         A column, the policy or the device does not fit.
     """
+    compared = detector == AUTO and label is not None
+    detector = DEFAULT_DETECTOR if detector == AUTO else detector
     entry = detector_entry(detector)
+    if compared:
+        if parameters or initial_weights is not None:
+            raise TrainingError("detector auto compares detectors as they are; name one to set parameters or weights")
+        shares = shares or SplitShares(attacks_validation=VALIDATION_ATTACK_SHARE)
     threshold = threshold or entry.threshold
     policy = None if threshold is None else parse_policy(threshold)
     if policy is not None and policy.name == "f1" and label is None:
@@ -244,17 +254,22 @@ def train_detector(
         seed=seed,
     )
     check_policy(policy, data)
-    if earlier is None:
-        model = trainer(detector_parameters(detector, parameters))
+    comparison: list[ValidationScore] = []
+    if compared:
+        model, comparison = compare_detectors(data, seed=seed, device=device, progress=progress)
     else:
-        model = trainer(replace(earlier.parameters, **(parameters or {})))
-    fit_to(model, data, seed=seed, device=device, progress=progress, initial_weights=initial_weights)
+        if earlier is None:
+            model = trainer(detector_parameters(detector, parameters))
+        else:
+            model = trainer(replace(earlier.parameters, **(parameters or {})))
+        fit_to(model, data, seed=seed, device=device, progress=progress, initial_weights=initial_weights)
     provenance = {
         "label": label,
         "normal": normal,
         "seed": seed,
         "device": device,
         "continued_from": None if initial_weights is None else Path(initial_weights).name,
+        "compared": [asdict(score) for score in comparison],
     }
     return training_result(model, data, policy=policy, seed=seed, provenance=provenance)
 
@@ -349,7 +364,7 @@ def training_result(
             },
             "split": "time" if data.splits.by_time else "random",
             "time_column": data.time_column,
-            "data_fingerprint": _fingerprint(data.schema, data.train),
+            "data_fingerprint": data_fingerprint(data.schema, data.train),
             **provenance,
             "parameters": asdict(model.parameters),
             "training": model.summary,
@@ -390,7 +405,7 @@ def _parity_rows(x_test: NDArray[np.float32], x_calibration: NDArray[np.float32]
     return rows[np.random.default_rng(seed).choice(len(rows), PARITY_ROWS, replace=False)]
 
 
-def _fingerprint(schema: FeatureSchema, x: NDArray[np.float32]) -> str:
+def data_fingerprint(schema: FeatureSchema, x: NDArray[np.float32]) -> str:
     """Return the SHA-256 of the training matrix and its feature names: equal for equal training data."""
     digest = hashlib.sha256("\n".join(schema.feature_names).encode())
     digest.update(np.ascontiguousarray(x, dtype="<f4").data)
