@@ -11,7 +11,7 @@ def test_every_detector_can_be_made_with_its_parameters() -> None:
     for name, entry in DETECTORS.items():
         detector = detector_class(name)(detector_parameters(name))
         assert detector.name == entry.name == name
-        assert "\n" not in entry.description
+        assert "\n" not in entry.description + entry.good_for
 
 
 def test_unknown_detectors_and_parameters_are_refused() -> None:
