@@ -52,7 +52,7 @@ def test_what_cannot_be_compared_is_refused():
 
 def test_auto_without_labels_is_the_default():
     result = train_detector(
-        flow_frame(500).drop("Label", "Attack"),
+        flow_frame(3000).drop("Label", "Attack"),
         detector="auto",
         parameters={"max_draws": 2000},
         device="cpu",
