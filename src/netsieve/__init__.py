@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from netsieve.engine.features.state import FeatureState as FeatureState
     from netsieve.engine.scoring.scorer import Scorer as Scorer
     from netsieve.engine.sources.scanning import scan as scan
+    from netsieve.engine.sources.scanning import scan_events as scan_events
     from netsieve.engine.training.job import train_detector as train_detector
 
 __version__ = "0.1.0"
@@ -27,6 +28,7 @@ _HOME = {
     "evaluate_scores": "netsieve.engine.evaluation.metrics",
     "infer_schema": "netsieve.engine.features.inference",
     "scan": "netsieve.engine.sources.scanning",
+    "scan_events": "netsieve.engine.sources.scanning",
     "train_detector": "netsieve.engine.training.job",
 }
 
@@ -40,6 +42,7 @@ __all__ = [
     "export",
     "infer_schema",
     "scan",
+    "scan_events",
     "train_detector",
 ]
 
