@@ -62,9 +62,9 @@ def network(text: str) -> str:
         raise argparse.ArgumentTypeError(f"{text!r} is no network in CIDR notation, like 10.0.0.0/8") from None
 
 
-def add_data(parser: argparse.ArgumentParser) -> None:
-    """Add the inputs, and how they are read where their content does not tell."""
-    parser.add_argument(
+def add_data(parser: argparse.ArgumentParser) -> argparse.Action:
+    """Add the inputs, which are returned, and how they are read where their content does not tell."""
+    data = parser.add_argument(
         "data",
         nargs="+",
         metavar="DATA",
@@ -90,6 +90,7 @@ def add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--columns", metavar="FILE", help="names of the columns, one a line, for CSV files without a header line"
     )
+    return data
 
 
 def add_max_rejects(parser: argparse.ArgumentParser) -> None:

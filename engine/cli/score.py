@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 from netsieve.engine.cli.arguments import (
     POLICY_HELP,
@@ -22,11 +22,25 @@ from netsieve.engine.cli.table import text_table
 from netsieve.engine.sinks.atomic import STANDARD_OUTPUT, check_distinct, write_atomically
 from netsieve.engine.sinks.sink import OUTPUT_FORMATS
 
+if TYPE_CHECKING:
+    from netsieve.engine.scoring.scorer import Scorer
+    from netsieve.engine.scoring.summary import ScoreSummary
+
+MODEL_SUFFIX: Final = ".onnx"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("model", metavar="MODEL", help="model file")
-    add_data(parser)
+    model = parser.add_argument("model", metavar="MODEL", help="model file")
+    data = add_data(parser)
+    parser.add_argument(
+        "--model",
+        dest="models",
+        metavar="TYPE=MODEL",
+        action=_NamedModel,
+        positionals=(model, data),
+        help="in place of MODEL, for each event type of Suricata's: all are scored in one pass, into OUT/TYPE.parquet",
+    )
     parser.add_argument(
         "-o",
         "--output",
@@ -38,7 +52,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--resume", action="store_true", help="leave the parts in the folder OUT/ that an earlier run has finished"
     )
     parser.add_argument("--format", choices=OUTPUT_FORMATS, help="output format; by default told by OUT's name")
-    parser.add_argument("--threshold", metavar="POLICY", help=f"{POLICY_HELP}; by default the model's own")
+    parser.add_argument(
+        "--threshold",
+        metavar="POLICY",
+        action="append",
+        help=f"{POLICY_HELP}; by default the model's own; TYPE=POLICY for one of several models",
+    )
     parser.add_argument(
         "--keep",
         metavar="all|none|COL,...",
@@ -65,7 +84,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--state",
         metavar="FILE",
-        help="what is known of the hosts, for a model with neighbour features: read if it exists, written at the end",
+        help="what is known of the hosts, for a model with neighbour features: read if it exists, written at the end; "
+        "with --model a folder",
     )
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to score (default: cpu)")
     parser.add_argument("--threads", metavar="N", type=whole_number(0), default=0, help="0 (default): one for each CPU")
@@ -74,47 +94,47 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json-summary", metavar="FILE", help="write the summary as JSON; - for standard output")
 
 
+class _NamedModel(argparse.Action):
+    """``--model TYPE=MODEL``, after which all positional arguments are inputs.
+
+    Parameters
+    ----------
+    positionals
+        Those of the model and of the inputs.
+    """
+
+    def __init__(self, *, positionals: tuple[argparse.Action, argparse.Action], **options: Any) -> None:
+        super().__init__(**options)
+        self._model, self._data = positionals
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        event_type, equals, path = values.partition("=")
+        if not (event_type and equals and path):
+            parser.error(f"argument --model: {values!r} is not of the form TYPE=MODEL, like flow=flow.onnx")
+        models = getattr(namespace, self.dest) or {}
+        if event_type in models:
+            parser.error(f"argument --model: there are two models for {event_type!r}")
+        setattr(namespace, self.dest, {**models, event_type: path})
+        # What stands there is an input, whether it was read before this or comes behind
+        self._model.nargs = argparse.SUPPRESS
+        self._model.required = self._data.required = False
+
+
 def run(options: argparse.Namespace) -> int:
     """Score the files, print the summary."""
     threads = available_threads(options.threads)
     import_polars(threads)
-    from netsieve.engine.errors import OutputError, RejectLimitError, UnreadFilesError
-    from netsieve.engine.scoring.files import score_files
-    from netsieve.engine.scoring.folder import is_folder, score_folder
-    from netsieve.engine.scoring.scorer import Scorer
+    from netsieve.engine.errors import RejectLimitError, UnreadFilesError
 
-    sizes = {} if options.batch_size is None else {"batch_size": options.batch_size}
-    _check_paths(options)
-    scorer = Scorer(options.model, device=options.device, threads=threads, **sizes)
-    if options.threshold is not None:
-        scorer = scorer.with_threshold(options.threshold)
     failure: RejectLimitError | UnreadFilesError | None = None
-    common: dict[str, Any] = {
-        "format": options.format,
-        "keep": options.keep,
-        "reading": read_options(options),
-        "only_anomalies": options.only_anomalies,
-        "min_score": options.min_score,
-        "max_rejects": options.max_rejects,
-        "threads": threads,
-    }
     try:
-        if is_folder(options.output):
-            _refuse_for_folders(options)
-            summary = score_folder(scorer, options.data, options.output, resume=options.resume, **common)
-        else:
-            if options.resume:
-                raise OutputError(f"--resume needs a folder as output; end it in a slash: {options.output + '/'!r}")
-            summary = score_files(
-                scorer,
-                options.data,
-                options.output,
-                top=options.top,
-                rejects=options.rejects,
-                state=options.state,
-                by_entity=options.by_entity,
-                **common,
-            )
+        summary = _scored_events(options, threads) if options.models else _scored(options, threads)
     except (RejectLimitError, UnreadFilesError) as error:
         failure, summary = error, error.summary
     # Data, or a summary meant for a program, own standard output
@@ -129,6 +149,81 @@ def run(options: argparse.Namespace) -> int:
     if failure is not None:
         raise failure
     return ANOMALIES_FOUND if options.fail_on_anomaly and summary.anomalies else DONE
+
+
+def _scored(options: argparse.Namespace, threads: int) -> ScoreSummary:
+    """Score with one model, into a file or a folder of parts."""
+    from netsieve.engine.errors import OutputError
+    from netsieve.engine.scoring.files import score_files
+    from netsieve.engine.scoring.folder import is_folder, score_folder
+
+    _check_paths(options)
+    scorer = _scorer(options, options.model, threads)
+    if options.threshold:
+        scorer = scorer.with_threshold(options.threshold[-1])
+    common = _common_options(options, threads)
+    if is_folder(options.output):
+        _refuse_for_folders(options)
+        return score_folder(scorer, options.data, options.output, resume=options.resume, **common)
+    if options.resume:
+        raise OutputError(f"--resume needs a folder as output; end it in a slash: {options.output + '/'!r}")
+    return score_files(scorer, options.data, options.output, **_one_output_options(options), **common)
+
+
+def _scored_events(options: argparse.Namespace, threads: int) -> ScoreSummary:
+    """Score several event types in one pass, each with a model of its own, into a folder."""
+    from netsieve.engine.errors import OutputError, SchemaError
+    from netsieve.engine.scoring.events import score_events
+    from netsieve.engine.scoring.folder import is_folder
+
+    data = [*([] if options.model is None else [options.model]), *(options.data or ())]
+    model = next((path for path in data if path.endswith(MODEL_SUFFIX)), None)
+    if model is not None:
+        raise SchemaError(
+            f"{model!r} is a model, but with --model all that stands alone is input; give it as --model TYPE={model}"
+        )
+    if not is_folder(options.output):
+        raise OutputError(
+            f"--model writes a file for each event type and needs a folder as output, not {options.output!r}; end it "
+            "in a slash, like scored/"
+        )
+    if options.resume:
+        raise OutputError("--resume goes on with a folder that has a part for each input; leave it out with --model")
+    if options.json_summary is not None:
+        check_distinct([options.json_summary], [*options.models.values(), *data])
+    scorers = {event_type: _scorer(options, path, threads) for event_type, path in options.models.items()}
+    for policy in options.threshold or ():
+        event_type, named, own = policy.rpartition("=")
+        if named and event_type not in scorers:
+            raise SchemaError(f"--threshold {policy}: there is no model for {event_type!r}")
+        for name in [event_type] if named else scorers:
+            scorers[name] = scorers[name].with_threshold(own)
+    return score_events(
+        scorers, data, options.output, **_one_output_options(options), **_common_options(options, threads)
+    )
+
+
+def _scorer(options: argparse.Namespace, path: str, threads: int) -> Scorer:
+    from netsieve.engine.scoring.scorer import Scorer
+
+    sizes = {} if options.batch_size is None else {"batch_size": options.batch_size}
+    return Scorer(path, device=options.device, threads=threads, **sizes)
+
+
+def _common_options(options: argparse.Namespace, threads: int) -> dict[str, Any]:
+    return {
+        "format": options.format,
+        "keep": options.keep,
+        "reading": read_options(options),
+        "only_anomalies": options.only_anomalies,
+        "min_score": options.min_score,
+        "max_rejects": options.max_rejects,
+        "threads": threads,
+    }
+
+
+def _one_output_options(options: argparse.Namespace) -> dict[str, Any]:
+    return {name: getattr(options, name) for name in ("top", "rejects", "state", "by_entity")}
 
 
 def _check_paths(options: argparse.Namespace) -> None:

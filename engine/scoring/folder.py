@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from netsieve.engine.scoring.scorer import Scorer
 
 SHOWN_FAILURES: Final = 1
-_SUFFIXES: Final[dict[OutputFormat, str]] = {"parquet": ".parquet", "csv": ".csv", "ndjson": ".ndjson"}
+SUFFIXES: Final[dict[OutputFormat, str]] = {"parquet": ".parquet", "csv": ".csv", "ndjson": ".ndjson"}
 
 
 def is_folder(output: str) -> bool:
@@ -127,7 +127,7 @@ def score_folder(
                 "min_score": min_score,
             },
         )
-        todo = job.tasks(files, _SUFFIXES[form])
+        todo = job.tasks(files, SUFFIXES[form])
         try:
             with Progress(sum(task.fingerprint.size for task in todo), shown=progress) as bar:
                 job.run(todo, bar)
@@ -145,10 +145,25 @@ def score_folder(
 
 
 def _input_files(inputs: Sequence[str], folder: str) -> list[str]:
-    inside = os.path.join(os.path.realpath(folder), "")
     if STANDARD_INPUT in inputs:
         raise OutputError("standard input cannot be scored into a folder, as it cannot be resumed; name an output file")
-    files = [path for path in expand_inputs(inputs) if not os.path.realpath(path).startswith(inside)]
+    return inputs_outside(inputs, folder)
+
+
+def inputs_outside(inputs: Sequence[str], folder: str) -> list[str]:
+    """Return the files that inputs stand for, without those that lie in the output folder.
+
+    Raises
+    ------
+    OutputError
+        There are no others.
+    """
+    inside = os.path.join(os.path.realpath(folder), "")
+    files = [
+        path
+        for path in expand_inputs(inputs)
+        if path == STANDARD_INPUT or not os.path.realpath(path).startswith(inside)
+    ]
     if not files:
         raise OutputError(f"all inputs lie in the output folder {folder!r}; name another folder")
     return files

@@ -13,8 +13,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from netsieve.engine.errors import RejectLimitError, SchemaError
+from netsieve.engine.scoring.block_scores import ScoredBlock, Target, score_blocks
 from netsieve.engine.scoring.progress import Progress
-from netsieve.engine.scoring.stream import Inputs, ScoredBlock, score_blocks
+from netsieve.engine.scoring.stream import Inputs
 from netsieve.engine.sources.inputs import expand_inputs
 from netsieve.engine.sources.source import ColumnRequest, ReadOptions, Reject
 from netsieve.engine.training.labels import label_text
@@ -151,10 +152,10 @@ def score_labelled_files(
     first_reject: Reject | None = None
     if state is None and scorer.stage is not None:
         state = scorer.new_state()
-    blocks = score_blocks(scorer, sources, finish, threads=threads or scorer.threads, state=state)
+    blocks = score_blocks([Target(scorer, finish, state)], sources, threads=threads or scorer.threads)
     with closing(blocks), Progress(sources.total_bytes(), shown=progress) as bar:
         for block in blocks:
-            part = block.result
+            (part,) = block.results
             parts.append(part)
             # One more at the end, where -1 points
             merged = [*(code_of_name.setdefault(name, len(code_of_name)) for name in part.names), NO_NAME]

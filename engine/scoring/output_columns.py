@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from netsieve.engine.scoring.stream import ScoredBlock
+    from netsieve.engine.scoring.block_scores import ScoredBlock
 
 ADDED: Final[dict[str, pl.DataType]] = {
     "source_file": pl.String(),

@@ -1,43 +1,29 @@
-"""Files to scores: inputs are read in order, and parsed and scored in parallel, block by block.
-
-For a model with neighbour features the blocks are parsed in parallel, go through the feature stage one after the
-other, and are scored in parallel.
-"""
+"""The inputs of a job: files read in order, block by block, as tables that fit the models of the job."""
 
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import closing, suppress
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
-import numpy as np
-
-from netsieve.engine.errors import EncodeError, MissingColumnError
-from netsieve.engine.sources.formats import open_source
-from netsieve.engine.sources.pipeline import ordered_map
+from netsieve.engine.errors import MissingColumnError
+from netsieve.engine.sources.formats import open_event_source, open_source
 from netsieve.engine.sources.source import (
     ANY_RECORD,
-    RAW_BYTES,
     Block,
+    BlockSource,
     ColumnRequest,
+    EventSource,
     ParsedBlock,
     ReadOptions,
     Reject,
     Source,
 )
 
-if TYPE_CHECKING:
-    import polars as pl
-    from numpy.typing import NDArray
-
-    from netsieve.engine.features.stage import Observations
-    from netsieve.engine.features.state import FeatureState
-    from netsieve.engine.scoring.scorer import Scorer
-
-Result = TypeVar("Result")
+Opened = TypeVar("Opened", bound=BlockSource)
 
 BLOCK_BYTES: Final = 2 * 1024 * 1024
 """Text of a block. Measured on 10 M records, two threads, CSV to Parquet: 2, 4 and 8 MiB take the same time, 1 MiB some
@@ -55,48 +41,50 @@ def options_for(options: ReadOptions, record_type: str) -> ReadOptions:
     return options
 
 
-NumberedBlock = tuple[int, Source, Block]
+NumberedBlock = tuple[int, Opened, Block]
 
 
-class Inputs:
-    """The files of a job, and what is read of them.
+@dataclass(frozen=True, slots=True)
+class ParsedItem:
+    """A block of a job that was parsed.
+
+    Attributes
+    ----------
+    number, records
+        Number of the block within the job; its records, those skipped and blank lines among them.
+    tables
+        A table for each model of the job. What they say of rejects, skipped and read bytes does not count.
+    rejects, skipped, bytes_read
+        Of the block, as in :class:`netsieve.engine.sources.source.ParsedBlock`.
+    """
+
+    number: int
+    records: int
+    tables: tuple[ParsedBlock, ...]
+    rejects: list[Reject]
+    skipped: Mapping[str, int]
+    bytes_read: int
+
+
+class JobInputs(ABC, Generic[Opened]):
+    """The files of a job, whatever is read of them.
 
     Parameters
     ----------
     files
         Paths, or ``"-"`` for standard input, in order.
-    needed
-        Columns that every file must have.
-    request
-        Columns wanted, those needed among them, and how they are read from text.
-    options
-        How the files are read, where their content does not tell.
-    record_type
-        What the model was trained on.
 
     Attributes
     ----------
     columns
-        Columns of the first file, once it was opened.
+        Columns of each table in the first file, once it was opened.
     """
 
-    def __init__(
-        self,
-        files: Sequence[str],
-        needed: Sequence[str],
-        request: ColumnRequest,
-        options: ReadOptions,
-        *,
-        record_type: str = ANY_RECORD,
-    ) -> None:
+    def __init__(self, files: Sequence[str]) -> None:
         self.files = files
-        self.columns: tuple[str, ...] = ()
-        self._needed = needed
-        self._request = request
-        self._options = options_for(options, record_type)
-        self._record_type = record_type
+        self.columns: tuple[tuple[str, ...], ...] = ()
 
-    def numbered_blocks(self) -> Iterator[list[NumberedBlock]]:
+    def numbered_blocks(self) -> Iterator[list[NumberedBlock[Opened]]]:
         """Yield each block of all files, in order, with its number and source, as the only item of a list.
 
         Where there are several files all are opened once before, so that a wrong one is found before hours of work.
@@ -112,28 +100,12 @@ class Inputs:
                     yield item
                     number += 1
 
-    def _open(self, path: str) -> Source:
-        source = open_source(path, columns=self._request, options=self._options, block_bytes=BLOCK_BYTES)
-        missing = [name for name in self._needed if name not in source.columns]
-        if missing:
-            source.close()
-            raise MissingColumnError(self._misfit(path, source, missing))
-        self.columns = self.columns or source.columns
-        return source
+    @abstractmethod
+    def _open(self, path: str) -> Opened: ...
 
-    def _misfit(self, path: str, source: Source, missing: Sequence[str]) -> str:
-        lacks = (
-            f"lacks {len(missing)} column{'s' * (len(missing) > 1)} that the model needs: "
-            f"{', '.join(map(repr, missing))}"
-        )
-        shown = ", ".join(map(repr, source.columns[:SHOWN_COLUMNS]))
-        more = f" and {len(source.columns) - SHOWN_COLUMNS} more" if len(source.columns) > SHOWN_COLUMNS else ""
-        if source.record_type != self._record_type:
-            return (
-                f"{path!r} holds records of type {source.record_type}, but the model is for {self._record_type}: the "
-                f"file {lacks}; it has {shown}{more}; score it with a model for {source.record_type}"
-            )
-        return f"{path!r} {lacks}; it has {shown}{more}; is it the right file, with a header line?"
+    @abstractmethod
+    def parsed(self, number: int, source: Opened, block: Block) -> ParsedItem:
+        """Return a block's tables; called from several threads."""
 
     @property
     def are_files(self) -> bool:
@@ -145,211 +117,108 @@ class Inputs:
         return sum(map(os.path.getsize, self.files)) if self.are_files else None
 
 
-@dataclass(frozen=True, slots=True)
-class ScoredBlock:
-    """Records of one block with their scores.
-
-    Attributes
-    ----------
-    number
-        0-based number of the block within the job.
-    source_file
-        The file as it was given.
-    frame
-        The columns wanted.
-    record
-        int64 ``[n]``: 0-based record number within the file of each row.
-    scores
-        float32 ``[n]``.
-    """
-
-    number: int
-    source_file: str
-    frame: pl.DataFrame
-    record: NDArray[np.int64]
-    scores: NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True)
-class BlockResult(Generic[Result]):
-    """What became of one block: the caller's result, and where each record went.
-
-    ``records``, counted when the block was cut, is ``scored + len(rejects) + sum(skipped)``.
-    """
-
-    result: Result
-    records: int
-    scored: int
-    rejects: list[Reject]
-    skipped: Mapping[str, int]
-    bytes_read: int
-    emptied: Mapping[str, int]
-
-
-def score_blocks(
-    scorer: Scorer,
-    inputs: Inputs,
-    finish: Callable[[ScoredBlock], Result],
-    *,
-    threads: int,
-    watch: Callable[[], None] | None = None,
-    state: FeatureState | None = None,
-) -> Generator[BlockResult[Result], None, None]:
-    """Yield each block's result, in order of the records.
+class Inputs(JobInputs[Source]):
+    """The files of a job with one model, and what is read of them.
 
     Parameters
     ----------
-    scorer
-        Scores frames in the calling thread.
-    inputs
-        What to read.
-    finish
-        Called with each scored block, in any thread and order.
-    threads
-        Worker threads.
-    watch
-        Called now and then while no block is ready; what it raises ends the job.
-    state
-        What is known of the hosts so far, for a model with neighbour features; it is updated.
-
-    Raises
-    ------
-    NetsieveError
-        A file cannot be read or lacks columns.
+    files
+        Paths, or ``"-"`` for standard input, in order.
+    needed
+        Columns that every file must have.
+    request
+        Columns wanted, those needed among them, and how they are read from text.
+    options
+        How the files are read, where their content does not tell.
+    record_type
+        What the model was trained on.
     """
-    stalling = not inputs.are_files
 
-    def parse(item: list[NumberedBlock]) -> _ParsedItem:
-        # Taken out of the list, so that the text is gone from memory once it is parsed
-        number, source, block = item.pop()
+    def __init__(
+        self,
+        files: Sequence[str],
+        needed: Sequence[str],
+        request: ColumnRequest,
+        options: ReadOptions,
+        *,
+        record_type: str = ANY_RECORD,
+    ) -> None:
+        super().__init__(files)
+        self._needed = needed
+        self._request = request
+        self._options = options_for(options, record_type)
+        self._record_type = record_type
+
+    def _open(self, path: str) -> Source:
+        source = open_source(path, columns=self._request, options=self._options, block_bytes=BLOCK_BYTES)
+        lacking = _lacking(source.columns, self._needed)
+        if lacking is not None:
+            source.close()
+            if source.record_type != self._record_type:
+                raise MissingColumnError(
+                    f"{path!r} holds records of type {source.record_type}, but the model is for {self._record_type}: "
+                    f"the file {lacking}; score it with a model for {source.record_type}"
+                )
+            raise MissingColumnError(f"{path!r} {lacking}; is it the right file, with a header line?")
+        self.columns = self.columns or (source.columns,)
+        return source
+
+    def parsed(self, number: int, source: Source, block: Block) -> ParsedItem:
+        """Return a block's records as the only table."""
         records = block.records + sum(block.skipped.values())
-        return _ParsedItem(number, records, source.parse(block))
-
-    def score(item: _ParsedItem) -> BlockResult[Result]:
-        parsed = item.parsed
-        frame, record, scores, rejects = _scores(scorer, parsed)
-        return BlockResult(
-            result=finish(ScoredBlock(item.number, parsed.source_file, frame, record, scores)),
-            records=item.records,
-            scored=len(scores),
-            rejects=rejects,
-            skipped=parsed.skipped,
-            bytes_read=parsed.bytes_read,
-            emptied=parsed.emptied,
-        )
-
-    options = {"threads": threads, "waiting": scorer.max_queued_batches}
-    if scorer.stage is None or state is None:
-        blocks = inputs.numbered_blocks()
-        yield from ordered_map(
-            lambda item: score(parse(item)),
-            blocks,
-            threads=threads,
-            waiting=scorer.max_queued_batches,
-            stalling=stalling,
-            watch=watch,
-        )
-        return
-    # The inner map parses; the outer one scores, and whichever of its threads is free pulls the next block through the
-    # stage. The blocks come to it one by one, in order
-    stopped = threading.Event()
-
-    def check_stopped() -> None:
-        if stopped.is_set():
-            raise _StoppedError
-
-    prepared = ordered_map(
-        lambda item: _prepared(scorer, parse(item)),
-        inputs.numbered_blocks(),
-        stalling=stalling,
-        watch=check_stopped,
-        **options,
-    )
-    scored = ordered_map(score, _staged(scorer, prepared, state), stalling=stalling, watch=watch, **options)
-    try:
-        yield from scored
-    finally:
-        stopped.set()
-        scored.close()
-        # One that still waits for its input cannot be closed; its threads end with the process
-        with suppress(ValueError):
-            prepared.close()
+        parsed = source.parse(block)
+        return ParsedItem(number, records, (parsed,), parsed.rejects, parsed.skipped, parsed.bytes_read)
 
 
-class _StoppedError(Exception):
-    """The job is over while a block was awaited."""
+class EventInputs(JobInputs[EventSource]):
+    """The files of a job with a model for each of several event types, which the files mix.
+
+    Parameters
+    ----------
+    files, options
+        As for :class:`Inputs`.
+    needed
+        By event type: columns that every file must have.
+    requests
+        By event type: columns wanted, those needed among them, and how they are read from text.
+    """
+
+    def __init__(
+        self,
+        files: Sequence[str],
+        needed: Mapping[str, Sequence[str]],
+        requests: Mapping[str, ColumnRequest],
+        options: ReadOptions,
+    ) -> None:
+        super().__init__(files)
+        self._needed = needed
+        self._requests = requests
+        self._options = options
+
+    def _open(self, path: str) -> EventSource:
+        source = open_event_source(path, self._requests, options=self._options, block_bytes=BLOCK_BYTES)
+        for event_type, needed in self._needed.items():
+            lacking = _lacking(source.columns[event_type], needed)
+            if lacking is not None:
+                source.close()
+                raise MissingColumnError(f"{path!r}, events of type {event_type}: the file {lacking}")
+        self.columns = self.columns or tuple(source.columns.values())
+        return source
+
+    def parsed(self, number: int, source: EventSource, block: Block) -> ParsedItem:
+        """Return a block's events, a table for each type."""
+        records = block.records + sum(block.skipped.values())
+        parsed = source.parse(block)
+        tables = tuple(parsed.tables.values())
+        return ParsedItem(number, records, tables, parsed.rejects, parsed.skipped, parsed.bytes_read)
 
 
-@dataclass(frozen=True, slots=True)
-class _ParsedItem:
-    number: int
-    records: int
-    parsed: ParsedBlock
-
-
-def _prepared(scorer: Scorer, item: _ParsedItem) -> tuple[_ParsedItem, Observations]:
-    assert scorer.stage is not None
-    try:
-        return item, scorer.stage.prepare(item.parsed.frame, item.parsed.end_time)
-    except EncodeError as error:
-        raise EncodeError(f"{item.parsed.source_file!r}: {error}") from error
-
-
-def _staged(
-    scorer: Scorer, prepared: Iterator[tuple[_ParsedItem, Observations]], state: FeatureState
-) -> Iterator[_ParsedItem]:
-    """Yield the blocks with the computed columns."""
-    assert scorer.stage is not None
-    for item, seen in prepared:
-        frame = item.parsed.frame.with_columns(scorer.stage.update(seen, state))
-        yield replace(item, parsed=replace(item.parsed, frame=frame))
-
-
-def _scores(
-    scorer: Scorer, parsed: ParsedBlock
-) -> tuple[pl.DataFrame, NDArray[np.int64], NDArray[np.float32], list[Reject]]:
-    """Score a block, and reject the records with a cell that cannot be encoded."""
-    numbers = parsed.record
-    # NumPy takes a range number by number
-    record = np.arange(numbers.start, numbers.stop) if isinstance(numbers, range) else numbers
-    try:
-        return parsed.frame, record, scorer.computed_scores(parsed.frame, threads=1), parsed.rejects
-    except EncodeError as error:
-        _refuse_wrong_types(scorer, parsed, error)
-    bad = _unencodable_rows(scorer, parsed.frame, 0)
-    rejects = [
-        Reject(parsed.source_file, int(record[row]), None, None, reason, _text(parsed.frame, row))
-        for row, reason in bad
-    ]
-    good = np.ones(parsed.frame.height, dtype=bool)
-    good[[row for row, _ in bad]] = False
-    frame = parsed.frame.filter(good)
-    merged = sorted([*parsed.rejects, *rejects], key=lambda reject: reject.record)
-    return frame, record[good], scorer.computed_scores(frame, threads=1), merged
-
-
-def _refuse_wrong_types(scorer: Scorer, parsed: ParsedBlock, error: EncodeError) -> None:
-    """Raise where a column as a whole, not some of its cells, cannot be encoded."""
-    try:
-        scorer.computed_scores(parsed.frame.clear(), threads=1)
-    except EncodeError:
-        raise EncodeError(f"{parsed.source_file!r}: {error}") from error
-
-
-def _unencodable_rows(scorer: Scorer, frame: pl.DataFrame, first: int) -> list[tuple[int, str]]:
-    """Return the rows that cannot be encoded and why, by halving."""
-    try:
-        scorer.computed_scores(frame, threads=1)
-    except EncodeError as error:
-        if frame.height == 1:
-            return [(first, str(error))]
-        half = frame.height // 2
-        return [
-            *_unencodable_rows(scorer, frame[:half], first),
-            *_unencodable_rows(scorer, frame[half:], first + half),
-        ]
-    return []
-
-
-def _text(frame: pl.DataFrame, row: int) -> str:
-    return frame[row].write_ndjson().rstrip("\n").encode()[:RAW_BYTES].decode(errors="ignore")
+def _lacking(columns: Sequence[str], needed: Sequence[str]) -> str | None:
+    """Return what a file lacks of the columns that a model needs, and what it has; None where it lacks nothing."""
+    missing = [name for name in needed if name not in columns]
+    if not missing:
+        return None
+    shown = ", ".join(map(repr, columns[:SHOWN_COLUMNS]))
+    more = f" and {len(columns) - SHOWN_COLUMNS} more" if len(columns) > SHOWN_COLUMNS else ""
+    names = ", ".join(map(repr, missing))
+    return f"lacks {len(missing)} column{'s' * (len(missing) > 1)} that the model needs: {names}; it has {shown}{more}"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from netsieve.engine.errors import NetsieveError
 
 if TYPE_CHECKING:
-    from netsieve.engine.scoring.stream import BlockResult
+    from netsieve.engine.scoring.block_scores import BlockResult
 
 
 @dataclass(slots=True, kw_only=True)
@@ -121,6 +121,59 @@ class ScoreSummary:
                 f"records read ({self.rows_in:,}) are not scored ({self.rows_scored:,}) + rejected "
                 f"({self.rows_rejected:,}) + skipped ({self.rows_skipped:,}); this is a bug, please report it"
             )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventTypeSummary:
+    """What became of the events of one type; the fields are those of :class:`ScoreSummary`."""
+
+    rows_scored: int
+    rows_written: int
+    anomalies: int
+    threshold: float
+    policy: str
+    output: str | None
+    entities: str | None
+
+
+@dataclass(slots=True, kw_only=True)
+class EventsSummary(ScoreSummary):
+    """Outcome of scoring several event types in one pass: totals, and what became of each type.
+
+    Attributes
+    ----------
+    event_types
+        By event type. Events that could not be read are of no type, and only in the totals.
+    output
+        The folder of the outputs, or None where none was written.
+    """
+
+    event_types: dict[str, EventTypeSummary] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the summary as plain data for JSON, without what each type has of its own."""
+        own = ("threshold", "policy", "entities", "files_finished_before", "files_failed")
+        return {name: value for name, value in asdict(self).items() if name not in own}
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Return the summary as names and values to show."""
+        rows = []
+        for name, value in super(EventsSummary, self).rows():
+            if name != "threshold":
+                rows.append((name, value))
+                continue
+            for event_type, found in self.event_types.items():
+                share = f" ({found.anomalies / found.rows_scored:.3%})" if found.rows_scored else ""
+                rows.append(
+                    (
+                        f"of {event_type}",
+                        f"{found.rows_scored:,} scored, {found.anomalies:,} anomalies{share}, threshold "
+                        f"{found.threshold:.6g} ({found.policy})"
+                        + (f", {found.rows_written:,} written to {found.output}" if found.output else "")
+                        + (f", entities ranked in {found.entities}" if found.entities else ""),
+                    )
+                )
+        return rows
 
 
 def peak_rss_bytes() -> int:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
+from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, Generic, Self, TypeVar
 
 import numpy as np
 import polars as pl
 
 from netsieve.engine.processors import available_processors
-from netsieve.engine.sources.formats import open_source
+from netsieve.engine.sources.formats import open_event_source, open_source
 from netsieve.engine.sources.inputs import expand_inputs
 from netsieve.engine.sources.pipeline import ordered_map
 from netsieve.engine.sources.source import (
@@ -21,7 +22,9 @@ from netsieve.engine.sources.source import (
     CLASH_PREFIX,
     Block,
     ColumnRequest,
+    EventSource,
     ParsedBlock,
+    ParsedEvents,
     ReadOptions,
     Reject,
     Source,
@@ -35,9 +38,13 @@ ROW_INDEX: Final[str] = "row_index"
 KEPT_REJECTS: Final = 10_000
 """Rejects of which a scan keeps the details; the others are counted."""
 
+Inputs = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+Yielded = TypeVar("Yielded")
+AnySource = Source | EventSource
+
 
 def scan(
-    inputs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    inputs: Inputs,
     *,
     columns: Sequence[str] | None = None,
     threads: int = 0,
@@ -91,60 +98,89 @@ def scan(
     >>> top = pl.concat(frames).group_by("SrcAddr").agg(pl.sum("TotBytes"))  # doctest: +SKIP
     >>> frames.rejected, frames.skipped  # doctest: +SKIP
     """
-    given = [inputs] if isinstance(inputs, str | os.PathLike) else inputs
-    if threads < 0:
-        raise ValueError(f"threads is {threads}, where at least 0 is expected")
-    return Scan(
-        expand_inputs([os.fspath(path) for path in given]),
-        ColumnRequest(columns=None if columns is None else tuple(columns), kinds=kinds or {}),
-        ReadOptions(input_format=input_format, names=names, event_type=event_type, home_networks=tuple(home_networks)),
-        threads=threads or available_processors(),
+    opener = partial(
+        open_source,
+        columns=ColumnRequest(columns=None if columns is None else tuple(columns), kinds=kinds or {}),
+        options=ReadOptions(
+            input_format=input_format, names=names, event_type=event_type, home_networks=tuple(home_networks)
+        ),
         block_bytes=block_bytes,
     )
+    return Scan(_files(inputs), opener, threads=_threads(threads))
 
 
-class Scan(Iterator[pl.DataFrame]):
-    """An iterator over frames, which counts what it reads; made by :func:`scan`.
+def scan_events(
+    inputs: Inputs,
+    event_types: Sequence[str],
+    *,
+    columns: Sequence[str] | None = None,
+    threads: int = 0,
+    home_networks: Sequence[str] = (),
+    kinds: dict[str, ColumnKind] | None = None,
+    block_bytes: int = BLOCK_BYTES,
+) -> EventScan:
+    """Read several event types of files that mix them, Suricata's EVE, as Polars frames, in one pass.
 
-    It may be used as a context manager; a scan that is not read to its end is closed by :meth:`close`.
-
-    Attributes
+    Parameters
     ----------
-    files
-        The files that are read, in order.
-    rows
-        Records in the frames so far.
-    rejected, rejects
-        Records so far that could not be read: how many, and the first 10,000 of them.
-    skipped
-        What was no record of the wanted kind so far, by reason. All that was read is
-        ``rows + rejected + sum(skipped.values())``.
-    """
+    inputs, columns, threads, home_networks, kinds, block_bytes
+        As for :func:`scan`; columns and kinds are those of all types.
+    event_types
+        Events wanted, like ``["flow", "dns"]``; the others are counted as skipped.
 
-    def __init__(
-        self,
-        files: Sequence[str],
-        request: ColumnRequest,
-        options: ReadOptions,
-        *,
-        threads: int,
-        block_bytes: int,
-    ) -> None:
+    Returns
+    -------
+    EventScan
+        Yields pairs of an event type and a frame of events of that type alone, with its columns. The frames of a type
+        are those that :func:`scan` gives of it, in the same order.
+
+    Raises
+    ------
+    SourceError
+        As for :func:`scan`, or a file does not mix event types.
+
+    Examples
+    --------
+    >>> for event_type, frame in netsieve.scan_events("eve.json", ["flow", "dns"]):  # doctest: +SKIP
+    ...     print(event_type, frame.height)
+    """
+    if isinstance(event_types, str) or not event_types:
+        raise ValueError(f"event_types is {event_types!r}, where a list of event types is expected")
+    request = ColumnRequest(columns=None if columns is None else tuple(columns), kinds=kinds or {})
+    opener = partial(
+        open_event_source,
+        requests=dict.fromkeys(event_types, request),
+        options=ReadOptions(home_networks=tuple(home_networks)),
+        block_bytes=block_bytes,
+    )
+    return EventScan(_files(inputs), opener, threads=_threads(threads))
+
+
+def _files(inputs: Inputs) -> list[str]:
+    given = [inputs] if isinstance(inputs, str | os.PathLike) else inputs
+    return expand_inputs([os.fspath(path) for path in given])
+
+
+def _threads(threads: int) -> int:
+    if threads < 0:
+        raise ValueError(f"threads is {threads}, where at least 0 is expected")
+    return threads or available_processors()
+
+
+class _Scan(Iterator[Yielded], Generic[Yielded]):
+    """What both scans have in common; one type of records alone has the name ``""``."""
+
+    def __init__(self, files: Sequence[str], opener: Callable[[str], AnySource], *, threads: int) -> None:
         self.files = tuple(files)
-        self.rows = 0
         self.rejected = 0
         self.rejects: list[Reject] = []
         self.skipped: Counter[str] = Counter()
-        self._request = request
-        self._options = options
-        self._block_bytes = block_bytes
+        self._rows: Counter[str] = Counter()
+        self._open = opener
         self._frames = self._parsed_frames(threads)
 
     def __iter__(self) -> Self:
         return self
-
-    def __next__(self) -> pl.DataFrame:
-        return next(self._frames)
 
     def __enter__(self) -> Self:
         return self
@@ -158,7 +194,7 @@ class Scan(Iterator[pl.DataFrame]):
         """Stop the threads and close the files; nothing more is yielded."""
         self._frames.close()
 
-    def _parsed_frames(self, threads: int) -> Generator[pl.DataFrame, None, None]:
+    def _parsed_frames(self, threads: int) -> Generator[tuple[str, pl.DataFrame], None, None]:
         parsed_blocks = ordered_map(
             _parsed,
             self._blocks(),
@@ -167,22 +203,64 @@ class Scan(Iterator[pl.DataFrame]):
         )
         with closing(parsed_blocks):
             for parsed in parsed_blocks:
-                self.rows += len(parsed.record)
                 self.rejected += len(parsed.rejects)
                 self.rejects += parsed.rejects[: KEPT_REJECTS - len(self.rejects)]
                 self.skipped.update(parsed.skipped)
-                if len(parsed.record):
-                    yield _with_origin(parsed)
+                tables = parsed.tables if isinstance(parsed, ParsedEvents) else {"": parsed}
+                for name, table in tables.items():
+                    self._rows[name] += len(table.record)
+                    if len(table.record):
+                        yield name, _with_origin(table)
 
-    def _blocks(self) -> Iterator[list[tuple[Source, Block]]]:
+    def _blocks(self) -> Iterator[list[tuple[AnySource, Block]]]:
         for path in self.files:
-            source = open_source(path, columns=self._request, options=self._options, block_bytes=self._block_bytes)
-            with closing(source):
+            with closing(self._open(path)) as source:
                 # The only item of a list, so that no name here holds a block while the next one is awaited
                 yield from ([(source, block)] for block in source.blocks())
 
 
-def _parsed(item: list[tuple[Source, Block]]) -> ParsedBlock:
+class Scan(_Scan[pl.DataFrame]):
+    """An iterator over frames, which counts what it reads; made by :func:`scan`.
+
+    It may be used as a context manager; a scan that is not read to its end is closed by :meth:`close`.
+
+    Attributes
+    ----------
+    files
+        The files that are read, in order.
+    rejected, rejects
+        Records so far that could not be read: how many, and the first 10,000 of them.
+    skipped
+        What was no record of the wanted kind so far, by reason. All that was read is
+        ``rows + rejected + sum(skipped.values())``.
+    """
+
+    @property
+    def rows(self) -> int:
+        """Records in the frames so far."""
+        return self._rows[""]
+
+    def __next__(self) -> pl.DataFrame:
+        return next(self._frames)[1]
+
+
+class EventScan(_Scan[tuple[str, pl.DataFrame]]):
+    """An iterator over event types and frames, which counts what it reads; made by :func:`scan_events`.
+
+    Attributes and use as of :class:`Scan`. All that was read is
+    ``sum(rows.values()) + rejected + sum(skipped.values())``.
+    """
+
+    @property
+    def rows(self) -> dict[str, int]:
+        """Events in the frames so far, by event type."""
+        return dict(self._rows)
+
+    def __next__(self) -> tuple[str, pl.DataFrame]:
+        return next(self._frames)
+
+
+def _parsed(item: list[tuple[AnySource, Block]]) -> ParsedBlock | ParsedEvents:
     source, block = item.pop()
     return source.parse(block)
 

@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from netsieve.engine.features.inference import infer_schema as infer_schema
     from netsieve.engine.features.schema import FeatureSchema as FeatureSchema
     from netsieve.engine.features.state import FeatureState as FeatureState
+    from netsieve.engine.scoring.events import score_events as score_events
     from netsieve.engine.scoring.scorer import Scorer as Scorer
     from netsieve.engine.sources.scanning import scan as scan
+    from netsieve.engine.sources.scanning import scan_events as scan_events
     from netsieve.engine.training.job import train_detector as train_detector
 
 __version__ = "0.1.0"
@@ -26,7 +28,9 @@ _HOME = {
     "Scorer": "netsieve.engine.scoring.scorer",
     "evaluate_scores": "netsieve.engine.evaluation.metrics",
     "infer_schema": "netsieve.engine.features.inference",
+    "score_events": "netsieve.engine.scoring.events",
     "scan": "netsieve.engine.sources.scanning",
+    "scan_events": "netsieve.engine.sources.scanning",
     "train_detector": "netsieve.engine.training.job",
 }
 
@@ -40,6 +44,8 @@ __all__ = [
     "export",
     "infer_schema",
     "scan",
+    "scan_events",
+    "score_events",
     "train_detector",
 ]
 

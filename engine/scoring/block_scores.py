@@ -1,0 +1,255 @@
+"""Blocks to scores: the tables of each block are parsed and scored in parallel, and come back in order.
+
+For a model with neighbour features the blocks are parsed in parallel, go through the feature stage one after the
+other, and are scored in parallel.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+import numpy as np
+
+from netsieve.engine.errors import EncodeError
+from netsieve.engine.scoring.stream import JobInputs, NumberedBlock, Opened, ParsedItem
+from netsieve.engine.sources.pipeline import ordered_map
+from netsieve.engine.sources.source import RAW_BYTES, ParsedBlock, Reject
+
+if TYPE_CHECKING:
+    import polars as pl
+    from numpy.typing import NDArray
+
+    from netsieve.engine.features.stage import Observations
+    from netsieve.engine.features.state import FeatureState
+    from netsieve.engine.scoring.scorer import Scorer
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredBlock:
+    """Records of one block with their scores.
+
+    Attributes
+    ----------
+    number
+        0-based number of the block within the job.
+    source_file
+        The file as it was given.
+    frame
+        The columns wanted.
+    record
+        int64 ``[n]``: 0-based record number within the file of each row.
+    scores
+        float32 ``[n]``.
+    """
+
+    number: int
+    source_file: str
+    frame: pl.DataFrame
+    record: NDArray[np.int64]
+    scores: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Target(Generic[Result]):
+    """A model of a job, and what becomes of its records.
+
+    Attributes
+    ----------
+    scorer
+        Scores frames in the calling thread.
+    finish
+        Called with each scored block, in any thread and order.
+    state
+        What is known of the hosts so far, for a model with neighbour features; it is updated.
+    """
+
+    scorer: Scorer
+    finish: Callable[[ScoredBlock], Result]
+    state: FeatureState | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BlockResult(Generic[Result]):
+    """What became of one block: the result of each target, and where each record went.
+
+    ``records``, counted when the block was cut, is ``scored + len(rejects) + sum(skipped)``.
+    """
+
+    results: list[Result]
+    records: int
+    scored: int
+    rejects: list[Reject]
+    skipped: Mapping[str, int]
+    bytes_read: int
+    emptied: Mapping[str, int]
+
+
+def score_blocks(
+    targets: Sequence[Target[Result]],
+    inputs: JobInputs[Opened],
+    *,
+    threads: int,
+    watch: Callable[[], None] | None = None,
+) -> Generator[BlockResult[Result], None, None]:
+    """Yield each block's results, in order of the records.
+
+    Parameters
+    ----------
+    targets
+        The models, one for each table that the inputs give of a block.
+    inputs
+        What to read.
+    threads
+        Worker threads.
+    watch
+        Called now and then while no block is ready; what it raises ends the job.
+
+    Raises
+    ------
+    NetsieveError
+        A file cannot be read or lacks columns.
+    """
+    stalling = not inputs.are_files
+    waiting = max(target.scorer.max_queued_batches for target in targets)
+
+    def parse(item: list[NumberedBlock[Opened]]) -> ParsedItem:
+        # Taken out of the list, so that the text is gone from memory once it is parsed
+        return inputs.parsed(*item.pop())
+
+    def score(item: ParsedItem) -> BlockResult[Result]:
+        rejects, scored, emptied = item.rejects, 0, Counter[str]()
+        results = []
+        for target, table in zip(targets, item.tables, strict=True):
+            frame, record, scores, refused = _scores(target.scorer, table)
+            results.append(target.finish(ScoredBlock(item.number, table.source_file, frame, record, scores)))
+            scored += len(scores)
+            emptied.update(table.emptied)
+            if refused:
+                rejects = sorted([*rejects, *refused], key=lambda reject: reject.record)
+        return BlockResult(results, item.records, scored, rejects, item.skipped, item.bytes_read, emptied)
+
+    if all(target.state is None for target in targets):
+        yield from ordered_map(
+            lambda item: score(parse(item)),
+            inputs.numbered_blocks(),
+            threads=threads,
+            waiting=waiting,
+            stalling=stalling,
+            watch=watch,
+        )
+        return
+    # The inner map parses; the outer one scores, and whichever of its threads is free pulls the next block through the
+    # stages. The blocks come to them one by one, in order
+    stopped = threading.Event()
+
+    def check_stopped() -> None:
+        if stopped.is_set():
+            raise _StoppedError
+
+    prepared = ordered_map(
+        lambda item: _prepared(targets, parse(item)),
+        inputs.numbered_blocks(),
+        threads=threads,
+        waiting=waiting,
+        stalling=stalling,
+        watch=check_stopped,
+    )
+    scored = ordered_map(
+        score, _staged(targets, prepared), threads=threads, waiting=waiting, stalling=stalling, watch=watch
+    )
+    try:
+        yield from scored
+    finally:
+        stopped.set()
+        scored.close()
+        # One that still waits for its input cannot be closed; its threads end with the process
+        with suppress(ValueError):
+            prepared.close()
+
+
+class _StoppedError(Exception):
+    """The job is over while a block was awaited."""
+
+
+def _prepared(targets: Sequence[Target[Result]], item: ParsedItem) -> tuple[ParsedItem, list[Observations | None]]:
+    seen: list[Observations | None] = []
+    for target, table in zip(targets, item.tables, strict=True):
+        if target.state is None or target.scorer.stage is None:
+            seen.append(None)
+            continue
+        try:
+            seen.append(target.scorer.stage.prepare(table.frame, table.end_time))
+        except EncodeError as error:
+            raise EncodeError(f"{table.source_file!r}: {error}") from error
+    return item, seen
+
+
+def _staged(
+    targets: Sequence[Target[Result]], prepared: Iterator[tuple[ParsedItem, list[Observations | None]]]
+) -> Iterator[ParsedItem]:
+    """Yield the blocks with the computed columns."""
+    for item, observations in prepared:
+        tables = []
+        for target, table, seen in zip(targets, item.tables, observations, strict=True):
+            if seen is not None and target.state is not None and target.scorer.stage is not None:
+                computed = target.scorer.stage.update(seen, target.state)
+                tables.append(replace(table, frame=table.frame.with_columns(computed)))
+            else:
+                tables.append(table)
+        yield replace(item, tables=tuple(tables))
+
+
+def _scores(
+    scorer: Scorer, parsed: ParsedBlock
+) -> tuple[pl.DataFrame, NDArray[np.int64], NDArray[np.float32], list[Reject]]:
+    """Score a table, and return the records with a cell that cannot be encoded as rejects."""
+    numbers = parsed.record
+    # NumPy takes a range number by number
+    record = np.arange(numbers.start, numbers.stop) if isinstance(numbers, range) else numbers
+    try:
+        return parsed.frame, record, scorer.computed_scores(parsed.frame, threads=1), []
+    except EncodeError as error:
+        _refuse_wrong_types(scorer, parsed, error)
+    bad = _unencodable_rows(scorer, parsed.frame, 0)
+    rejects = [
+        Reject(parsed.source_file, int(record[row]), None, None, reason, _text(parsed.frame, row))
+        for row, reason in bad
+    ]
+    good = np.ones(parsed.frame.height, dtype=bool)
+    good[[row for row, _ in bad]] = False
+    frame = parsed.frame.filter(good)
+    return frame, record[good], scorer.computed_scores(frame, threads=1), rejects
+
+
+def _refuse_wrong_types(scorer: Scorer, parsed: ParsedBlock, error: EncodeError) -> None:
+    """Raise where a column as a whole, not some of its cells, cannot be encoded."""
+    try:
+        scorer.computed_scores(parsed.frame.clear(), threads=1)
+    except EncodeError:
+        raise EncodeError(f"{parsed.source_file!r}: {error}") from error
+
+
+def _unencodable_rows(scorer: Scorer, frame: pl.DataFrame, first: int) -> list[tuple[int, str]]:
+    """Return the rows that cannot be encoded and why, by halving."""
+    try:
+        scorer.computed_scores(frame, threads=1)
+    except EncodeError as error:
+        if frame.height == 1:
+            return [(first, str(error))]
+        half = frame.height // 2
+        return [
+            *_unencodable_rows(scorer, frame[:half], first),
+            *_unencodable_rows(scorer, frame[half:], first + half),
+        ]
+    return []
+
+
+def _text(frame: pl.DataFrame, row: int) -> str:
+    return frame[row].write_ndjson().rstrip("\n").encode()[:RAW_BYTES].decode(errors="ignore")
