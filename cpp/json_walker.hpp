@@ -14,7 +14,8 @@
 
 namespace netsieve {
 
-enum class JsonType : std::uint8_t { absent, text, escaped_text, number, literal, null, container };
+// As wide as the size beside it, so that a value is written and read again as whole words.
+enum class JsonType : std::uint32_t { absent, text, escaped_text, number, literal, null, container };
 
 // A value in the text; of a string what is between its quotes.
 struct JsonValue {
