@@ -2,6 +2,8 @@
 
 #include <simdjson.h>
 
+#include <algorithm>
+#include <optional>
 #include <string_view>
 #include <unordered_map>
 
@@ -75,18 +77,21 @@ class Discovery {
     std::vector<unsigned> kinds_;
 };
 
-// The value under a path, the last one where there are several; its parts may be keys with dots in them.
-bool has_value(const simdjson::dom::object& object, std::string_view path, std::string_view wanted) {
-    bool found = false;
+// The text under a path, the last one where there are several; its parts may be keys with dots in them. Nothing where
+// that is no text.
+std::optional<std::string_view> text_under(const simdjson::dom::object& object, std::string_view path) {
+    std::optional<std::string_view> found;
     for (const auto member : object) {
         const std::string_view key = member.key;
         if (key == path) {
             std::string_view value;
-            found = member.value.get(value) == simdjson::SUCCESS && value == wanted;
+            found.reset();
+            if (member.value.get(value) == simdjson::SUCCESS) found = value;
         } else if (path.size() > key.size() && path.substr(0, key.size()) == key && path[key.size()] == '.') {
             simdjson::dom::object section;
-            found = member.value.get(section) == simdjson::SUCCESS &&
-                    has_value(section, path.substr(key.size() + 1), wanted);
+            found.reset();
+            if (member.value.get(section) == simdjson::SUCCESS)
+                found = text_under(section, path.substr(key.size() + 1));
         }
     }
     return found;
@@ -94,9 +99,9 @@ bool has_value(const simdjson::dom::object& object, std::string_view path, std::
 
 }  // namespace
 
-std::vector<JsonColumn> discover_json_columns(const std::uint8_t* bytes, std::size_t size, const JsonDialect& dialect,
-                                              const JsonSelector& selector) {
-    Discovery discovery;
+std::vector<std::vector<JsonColumn>> discover_json_columns(const std::uint8_t* bytes, std::size_t size,
+                                                           const JsonDialect& dialect, const JsonSelector& selector) {
+    std::vector<Discovery> discoveries(selector.path.empty() ? 1 : selector.values.size());
     simdjson::dom::parser parser;
     for (std::size_t at = 0; at < size;) {
         const JsonSpan span = walk_json_record(bytes, at, size, dialect, true);
@@ -104,9 +109,17 @@ std::vector<JsonColumn> discover_json_columns(const std::uint8_t* bytes, std::si
         if (span.kind != RecordKind::record) continue;
         simdjson::dom::object object;
         if (parser.parse(bytes + span.start, span.end - span.start, true).get(object)) continue;
-        if (selector.path.empty() || has_value(object, selector.path, selector.value)) discovery.take(object);
+        if (selector.path.empty()) {
+            discoveries.front().take(object);
+        } else if (const auto value = text_under(object, selector.path)) {
+            const auto place = std::find(selector.values.begin(), selector.values.end(), *value);
+            if (place != selector.values.end())
+                discoveries[static_cast<std::size_t>(place - selector.values.begin())].take(object);
+        }
     }
-    return discovery.columns();
+    std::vector<std::vector<JsonColumn>> columns;
+    for (const Discovery& discovery : discoveries) columns.push_back(discovery.columns());
+    return columns;
 }
 
 }  // namespace netsieve

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 #include <stdexcept>
+#include <unordered_map>
+#include <unordered_set>
 
 #include "plain_cells.hpp"
 #include "timestamps.hpp"
@@ -48,32 +50,46 @@ JsonReason reason_of(ColumnKind kind) {
     }
 }
 
-std::vector<std::string> with_selector(std::vector<std::string> paths, const JsonSelector& selector) {
-    std::vector<std::string> sorted = paths;
-    std::sort(sorted.begin(), sorted.end());
-    if (std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end())
-        throw std::invalid_argument("a path is given twice");
-    if (!selector.path.empty() && !std::binary_search(sorted.begin(), sorted.end(), selector.path))
-        paths.push_back(selector.path);
-    return paths;
-}
-
-std::uint32_t position(const std::vector<std::string>& paths, const std::string& path) {
-    return static_cast<std::uint32_t>(std::find(paths.begin(), paths.end(), path) - paths.begin());
+// The names that the walker looks for: those of all tables, and the selector's.
+std::vector<std::string> wanted_names(const std::vector<JsonTableColumns>& tables, const JsonSelector& selector) {
+    std::vector<std::string> names;
+    std::unordered_set<std::string> known;
+    for (const JsonTableColumns& table : tables) {
+        if (std::unordered_set<std::string>(table.paths.begin(), table.paths.end()).size() != table.paths.size())
+            throw std::invalid_argument("a path is given twice");
+        for (const std::string& path : table.paths)
+            if (known.insert(path).second) names.push_back(path);
+    }
+    if (!selector.path.empty() && !known.count(selector.path)) names.push_back(selector.path);
+    return names;
 }
 
 }  // namespace
 
-JsonParser::JsonParser(const JsonDialect& dialect, const std::vector<std::string>& paths,
-                       const std::vector<ColumnKind>& kinds, const JsonSelector& selector, std::size_t expected)
+JsonParser::JsonParser(const JsonDialect& dialect, const JsonSelector& selector,
+                       const std::vector<JsonTableColumns>& tables, std::size_t expected)
     : dialect_(dialect),
       selector_(selector),
       expected_(expected),
-      columns_(paths.size()),
-      selector_column_(selector.path.empty() ? no_column : position(paths, selector.path)),
-      paths_(with_selector(paths, selector)),
-      walker_(paths_, paths.size() + 1) {
-    for (const ColumnKind kind : kinds) result_.columns.push_back(std::make_shared<ColumnBuffers>(kind, expected));
+      names_(wanted_names(tables, selector)),
+      selector_column_(no_column),
+      paths_(names_),
+      walker_(paths_, names_.size()) {
+    if (tables.size() != (selector.path.empty() ? 1 : selector.values.size()))
+        throw std::invalid_argument("the selector has another number of values than there are tables");
+    std::unordered_map<std::string_view, std::uint32_t> places;
+    for (const std::string& name : names_) places.emplace(name, static_cast<std::uint32_t>(places.size()));
+    if (!selector.path.empty()) selector_column_ = places.at(selector.path);
+    std::int64_t first_column = 0;
+    for (const JsonTableColumns& table : tables) {
+        JsonTable& parsed = result_.tables.emplace_back();
+        Targets& targets = targets_.emplace_back(Targets{{}, first_column});
+        for (std::size_t i = 0; i < table.paths.size(); ++i) {
+            parsed.columns.push_back(std::make_shared<ColumnBuffers>(table.kinds[i], expected));
+            targets.columns.push_back({parsed.columns.back().get(), places.at(table.paths[i])});
+        }
+        first_column += static_cast<std::int64_t>(table.paths.size());
+    }
 }
 
 ParsedJson JsonParser::parse(const std::uint8_t* text, std::size_t size) {
@@ -104,7 +120,8 @@ ParsedJson JsonParser::parse(const std::uint8_t* text, std::size_t size) {
         line_ += dialect_.array ? std::count(text + span.start, text + span.next, '\n') : 1;
         at = span.next;
     }
-    for (const auto& column : result_.columns) column->finish(result_.rows);
+    for (const JsonTable& table : result_.tables)
+        for (const auto& column : table.columns) column->finish(table.rows);
     return std::move(result_);
 }
 
@@ -126,24 +143,28 @@ void JsonParser::take_record(const JsonSpan& span) {
 }
 
 void JsonParser::take_values(const JsonSpan& span) {
-    if (!is_selected(span)) return;
-    const std::size_t row = result_.rows;
-    if (row >= expected_) throw std::logic_error("the text holds more records than were counted");
+    const std::size_t number = selected_table(span);
+    if (number == not_found) return;
+    JsonTable& table = result_.tables[number];
+    const Targets& targets = targets_[number];
+    row_ = table.rows;
+    if (row_ >= expected_) throw std::logic_error("the text holds more records than were counted");
     const JsonValue* const values = walker_.values().data();
-    for (std::size_t i = 0; i < columns_; ++i) {
-        ColumnBuffers& column = *result_.columns[i];
-        const Cell cell = set_cell(column, values[i]);
+    for (const Target& target : targets.columns) {
+        ColumnBuffers& column = *target.column;
+        const JsonValue& value = values[target.value];
+        const Cell cell = set_cell(column, value);
         if (cell == Cell::missing) {
-            column.set_missing(row);
+            column.set_missing(row_);
         } else if (cell != Cell::value) {
             reject(span, cell == Cell::fraction ? JsonReason::fraction : reason_of(column.kind()),
-                   static_cast<std::int64_t>(i), values[i]);
-            for (const auto& written : result_.columns) written->reset_row(row);
+                   targets.first_column + (&target - targets.columns.data()), value);
+            for (const Target& written : targets.columns) written.column->reset_row(row_);
             return;
         }
     }
-    result_.selected.push_back(static_cast<std::int64_t>(result_.records));
-    ++result_.rows;
+    table.selected.push_back(static_cast<std::int64_t>(result_.records));
+    ++table.rows;
 }
 
 // Finds the values of a record. Most are plain JSON, read in one pass; simdjson says of the others what is wrong, or
@@ -177,16 +198,21 @@ const std::uint8_t* JsonParser::padded(const std::uint8_t* start, std::size_t si
     return copy_.data();
 }
 
-bool JsonParser::is_selected(const JsonSpan& span) {
-    if (selector_column_ == no_column) return true;
+// The table that a record goes to; not_found where it is rejected or skipped.
+std::size_t JsonParser::selected_table(const JsonSpan& span) {
+    if (selector_column_ == no_column) return 0;
     const JsonValue& value = walker_.values()[selector_column_];
-    std::string_view text = value.text();
-    if (value.type == JsonType::text && text == selector_.value) return true;
-    if (value.type == JsonType::absent || value.type == JsonType::null || !unescaped(value, text)) {
+    if (value.type == JsonType::absent || value.type == JsonType::null) {
         reject(span, JsonReason::no_selector);
-        return false;
+        return not_found;
     }
-    if (text == selector_.value) return true;
+    std::string_view text = value.text();
+    if (value.type != JsonType::text && !unescaped(value, text)) {
+        reject(span, JsonReason::no_selector);
+        return not_found;
+    }
+    for (std::size_t table = 0; table < selector_.values.size(); ++table)
+        if (text == selector_.values[table]) return table;
     std::string name(text.substr(0, longest_skipped_value));
     if (text.size() > name.size() && !is_utf8(name)) {  // cut within a character
         while (!name.empty() && (static_cast<unsigned char>(name.back()) & 0xC0) == 0x80) name.pop_back();
@@ -194,7 +220,7 @@ bool JsonParser::is_selected(const JsonSpan& span) {
     }
     const bool known = result_.skipped.count(name) || result_.skipped.size() < most_skipped_values;
     ++result_.skipped[known ? name : further_skipped_values];
-    return false;
+    return not_found;
 }
 
 // A string without its escapes, anything else as it stands in the text.
@@ -207,7 +233,7 @@ bool JsonParser::unescaped(const JsonValue& value, std::string_view& text) {
 }
 
 Cell JsonParser::set_text(ColumnBuffers& column, const JsonValue& value) {
-    const std::size_t row = result_.rows;
+    const std::size_t row = row_;
     if (value.type == JsonType::text && value.size <= 16) {
         column.set_short_text(row, Block16(value.start), value.size);
         return Cell::value;
@@ -229,7 +255,7 @@ Cell JsonParser::set_cell(ColumnBuffers& column, const JsonValue& value) {
     if (value.type == JsonType::absent || value.type == JsonType::null) return Cell::missing;
     if (column.kind() == ColumnKind::text) return set_text(column, value);
     if (value.type == JsonType::container) return Cell::bad;
-    const std::size_t row = result_.rows;
+    const std::size_t row = row_;
     if (column.kind() == ColumnKind::integer && value.type == JsonType::number) {
         std::uint64_t digits = 0;
         if (parse_digits(value.start, value.size, digits)) {

@@ -34,6 +34,16 @@ void require(bool condition) {
     if (!condition) std::abort();
 }
 
+// All columns for the first table; for a second one those from the fifth on, as text.
+std::vector<JsonTableColumns> tables_of(const JsonSelector& selector) {
+    std::vector<JsonTableColumns> tables{{paths, kinds}};
+    if (selector.values.size() > 1) {
+        const std::vector<std::string> some(paths.begin() + 4, paths.end());
+        tables.push_back({some, std::vector<ColumnKind>(some.size(), ColumnKind::text)});
+    }
+    return tables;
+}
+
 struct Counts {
     std::size_t records = 0, rows = 0, rejected = 0, skipped = 0;
 };
@@ -42,21 +52,26 @@ void parse(const std::uint8_t* start, std::size_t size, const JsonDialect& diale
            std::size_t records, Counts& counts) {
     // of exactly its size, so that a read beyond it is noticed
     const std::vector<std::uint8_t> text(start, start + size);
-    const ParsedJson parsed = JsonParser(dialect, paths, kinds, selector, records).parse(text.data(), size);
+    const ParsedJson parsed = JsonParser(dialect, selector, tables_of(selector), records).parse(text.data(), size);
     require(parsed.records == records);
-    require(parsed.selected.size() == parsed.rows);
-    std::size_t skipped = 0;
+    std::size_t skipped = 0, rows = 0;
+    for (const JsonTable& table : parsed.tables) {
+        require(table.selected.size() == table.rows);
+        rows += table.rows;
+    }
     for (const auto& [name, count] : parsed.skipped) skipped += count;
-    require(parsed.rows + parsed.rejected.size() + skipped == records);
+    require(rows + parsed.rejected.size() + skipped == records);
     for (const auto& reject : parsed.rejected) {
         require(0 <= reject[2] && reject[2] <= reject[3] && reject[3] <= static_cast<std::int64_t>(size));
         require(0 <= reject[6] && reject[6] <= reject[7] && reject[7] <= static_cast<std::int64_t>(size));
     }
-    for (const auto& column : parsed.columns)
-        for (std::size_t row = 0; row < parsed.rows; ++row)
-            if (column->kind() == ColumnKind::text && !column->is_missing(row)) require(is_utf8(column->text_at(row)));
+    for (const JsonTable& table : parsed.tables)
+        for (const auto& column : table.columns)
+            for (std::size_t row = 0; row < table.rows; ++row)
+                if (column->kind() == ColumnKind::text && !column->is_missing(row))
+                    require(is_utf8(column->text_at(row)));
     counts.records += records;
-    counts.rows += parsed.rows;
+    counts.rows += rows;
     counts.rejected += parsed.rejected.size();
     counts.skipped += skipped;
 }
@@ -118,7 +133,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     --size;
     constexpr std::size_t limits[] = {1 << 24, 1 << 24, 1000, 60};
     const JsonDialect dialect{(how & 1) != 0, limits[how >> 1 & 3]};
-    const JsonSelector selector = how & 8 ? JsonSelector{"event_type", "flow"} : JsonSelector{};
+    const JsonSelector selector = how & 8 ? JsonSelector{"event_type", {"flow", "dns"}} : JsonSelector{};
     const std::size_t block = std::size_t{1} << (how >> 4);
     const Counts whole = read_in_blocks(data, size, dialect, selector, size + 1);
     const Counts parts = read_in_blocks(data, size, dialect, selector, std::max<std::size_t>(block, size / 64));
@@ -126,7 +141,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     require(whole.skipped == parts.skipped && whole.rejected == parts.rejected);
     compare_walkers(data, size);
     const std::vector<std::uint8_t> text(data, data + size);
-    for (const JsonColumn& column : discover_json_columns(text.data(), size, dialect, selector))
-        require(is_utf8(column.path));
+    for (const auto& columns : discover_json_columns(text.data(), size, dialect, selector))
+        for (const JsonColumn& column : columns) require(is_utf8(column.path));
     return 0;
 }

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any, Final, NamedTuple
 
 from netsieve.engine.errors import SourceError
 from netsieve.engine.sources.bytestream import ByteStream
 from netsieve.engine.sources.plain_text import LOOKED_AT
-from netsieve.engine.sources.source import BLOCK_BYTES, ColumnRequest, ReadOptions, Source
+from netsieve.engine.sources.source import BLOCK_BYTES, ColumnRequest, EventSource, ReadOptions, Source
 from netsieve.engine.sources.zeek_detection import is_zeek
 
 CAPTURE_MAGIC: Final = frozenset(
@@ -86,6 +86,9 @@ FORMATS: Final[dict[str, Format]] = {
 }
 """Formats by name, in the order in which a file is tried: by content first, and by name where that leaves it open."""
 
+EVENT_FORMATS: Final = ("eve",)
+"""Those whose modules also have ``open_events(stream, requests, options, block_bytes)``, which gives an EventSource."""
+
 
 def open_source(
     path: str,
@@ -114,17 +117,65 @@ def open_source(
     """
     request = columns if columns is not None else ColumnRequest()
     options = options if options is not None else ReadOptions()
-    if options.input_format is not None and options.input_format not in FORMATS:
-        raise SourceError(f"input format {options.input_format!r} is not known; it is one of {', '.join(FORMATS)}")
-    stream = ByteStream(path)
+    stream, form = _opened(path, options)
     try:
-        form = options.input_format or _format_of(bytes(stream.peek(LOOKED_AT)), stream.name)
-        module: Any = import_module(FORMATS[form].module)
-        source: Source = module.open_stream(stream, request, options, block_bytes)
+        source: Source = _module_of(form).open_stream(stream, request, options, block_bytes)
         return source
     except BaseException:
         stream.close()
         raise
+
+
+def open_event_source(
+    path: str,
+    requests: Mapping[str, ColumnRequest],
+    *,
+    options: ReadOptions | None = None,
+    block_bytes: int = BLOCK_BYTES,
+) -> EventSource:
+    """Open a file of mixed events, of which several types are read in one pass.
+
+    Parameters
+    ----------
+    path, options, block_bytes
+        As for :func:`open_source`; ``options.event_type`` has no meaning here.
+    requests
+        The event types that are read; of each the columns wanted and their kinds.
+
+    Raises
+    ------
+    SourceError
+        The file cannot be read, or is of a format whose files do not mix event types.
+    """
+    options = options if options is not None else ReadOptions()
+    stream, form = _opened(path, options)
+    try:
+        if form not in EVENT_FORMATS:
+            raise SourceError(
+                f"'{path}' is of the format {form}, where several event types are asked for; only files of the format "
+                f"{' or '.join(EVENT_FORMATS)} mix them; read one type at a time"
+            )
+        source: EventSource = _module_of(form).open_events(stream, requests, options, block_bytes)
+        return source
+    except BaseException:
+        stream.close()
+        raise
+
+
+def _opened(path: str, options: ReadOptions) -> tuple[ByteStream, str]:
+    """Return a file's decompressed bytes, and the name of its format."""
+    if options.input_format is not None and options.input_format not in FORMATS:
+        raise SourceError(f"input format {options.input_format!r} is not known; it is one of {', '.join(FORMATS)}")
+    stream = ByteStream(path)
+    try:
+        return stream, options.input_format or _format_of(bytes(stream.peek(LOOKED_AT)), stream.name)
+    except BaseException:
+        stream.close()
+        raise
+
+
+def _module_of(form: str) -> Any:
+    return import_module(FORMATS[form].module)
 
 
 def _format_of(head: bytes, name: str) -> str:

@@ -70,8 +70,24 @@ CELL_REASONS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
+class JsonColumns:
+    """Columns that are read of the records of one kind.
+
+    Attributes
+    ----------
+    kinds
+        Kind code by path.
+    inferred
+        Paths whose kind was only inferred: integers turn to floats in a block that has a fraction there.
+    """
+
+    kinds: Mapping[str, int]
+    inferred: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class JsonRows:
-    """The records of a block that were taken.
+    """The records of one kind that were taken of a block.
 
     Attributes
     ----------
@@ -81,14 +97,27 @@ class JsonRows:
         Their number of rows.
     record
         Record number of each row within the file.
-    rejects, skipped
-        As in :class:`netsieve.engine.sources.source.ParsedBlock`; what is skipped for its type is counted by the
-        value of the selector.
     """
 
     columns: dict[str, _native.Column]
     height: int
     record: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedText:
+    """What became of a block's records.
+
+    Attributes
+    ----------
+    tables
+        The records of each kind that is wanted, in the order of the selector.
+    rejects, skipped
+        As in :class:`netsieve.engine.sources.source.ParsedBlock`; what is skipped for its type is counted by the
+        value of the selector.
+    """
+
+    tables: list[JsonRows]
     rejects: list[Reject]
     skipped: dict[str, int]
 
@@ -101,14 +130,16 @@ class JsonText:
     stream
         The text, at its beginning.
     selector
-        Path and text that wanted records hold there; None for all records.
+        Path, and the texts there of the records that are wanted, which tell them apart into tables; None for all
+        records, in one table.
     block_bytes, max_record
         See :class:`netsieve.engine.sources.blocks.BlockCutter`.
 
     Attributes
     ----------
     discovered
-        Path and kind code of each column in the first :data:`DISCOVERY_BYTES` of the file, in order of appearance.
+        For each table path and kind code of each column in the first :data:`DISCOVERY_BYTES` of the file, in order of
+        appearance.
 
     Raises
     ------
@@ -120,12 +151,12 @@ class JsonText:
         self,
         stream: ByteStream,
         *,
-        selector: tuple[str, str] | None = None,
+        selector: tuple[str, Sequence[str]] | None = None,
         block_bytes: int = BLOCK_BYTES,
         max_record: int = MAX_RECORD_BYTES,
     ) -> None:
         self._stream = stream
-        self._selector = selector if selector is not None else ("", "")
+        self._selector = ("", ()) if selector is None else selector
         self._max_record = max_record
         head = bytes(stream.peek(LOOKED_AT))
         check_encoding(head, stream.label)
@@ -135,7 +166,7 @@ class JsonText:
         if not begins and len(head) < LOOKED_AT:
             raise SourceError(f"{stream.label} is empty: it has no records")
         self._array = begins.startswith(b"[")
-        self.discovered: dict[str, int] = dict(self._discover())
+        self.discovered: list[dict[str, int]] = [dict(columns) for columns in self._discover()]
         self._cutter = BlockCutter(stream, self._scan, block_bytes=block_bytes, max_record=max_record)
 
     @property
@@ -147,47 +178,54 @@ class JsonText:
         """Yield the file's blocks in order, once."""
         return self._cutter.blocks()
 
-    def parse(self, block: Block, kinds: Mapping[str, int], inferred: frozenset[str] = frozenset()) -> JsonRows:
+    def parse(self, block: Block, *tables: JsonColumns) -> ParsedText:
         """Return columns of a block's records.
 
         Parameters
         ----------
         block
             One of :meth:`blocks`.
-        kinds
-            Kind code by path.
-        inferred
-            Paths whose kind was only inferred: integers turn to floats in a block that has a fraction there.
+        *tables
+            What is read of each kind of records.
         """
-        codes = dict(kinds)
-        paths = list(codes)
+        codes = [dict(table.kinds) for table in tables]
+        places = [(table, path) for table, kinds in enumerate(codes) for path in kinds]
         while True:
             parsed = _native.parse_json_lines(
                 block.data,
                 self._array,
                 self._max_record,
-                paths,
-                list(codes.values()),
                 self._selector,
+                [(list(kinds), list(kinds.values())) for kinds in codes],
                 block.records - len(block.rejects),
             )
             rejected = parsed.rejected
-            fractions = {paths[column] for column in rejected[rejected[:, 4] == FRACTION, 5]} & inferred
+            fractions = {places[column] for column in rejected[rejected[:, 4] == FRACTION, 5]}
+            fractions = {(table, path) for table, path in fractions if path in tables[table].inferred}
             if not fractions:
                 break
-            codes.update(dict.fromkeys(fractions, KIND_CODES["float"]))
-        return JsonRows(
-            columns=dict(zip(paths, parsed.columns, strict=True)),
-            height=parsed.rows,
-            record=parsed.selected + block.first_record,
-            rejects=[*block.rejects, *parser_rejects(block, rejected, partial(self._reason, paths))],
+            for table, path in fractions:
+                codes[table][path] = KIND_CODES["float"]
+        return ParsedText(
+            tables=[
+                JsonRows(
+                    columns=dict(zip(kinds, table.columns, strict=True)),
+                    height=table.rows,
+                    record=table.selected + block.first_record,
+                )
+                for kinds, table in zip(codes, parsed.tables, strict=True)
+            ],
+            rejects=[
+                *block.rejects,
+                *parser_rejects(block, rejected, partial(self._reason, [path for _, path in places])),
+            ],
             skipped=parsed.skipped,
         )
 
     def _scan(self, text: NDArray[np.uint8], final: bool) -> _native.RecordScan:
         return _native.scan_json_lines(text, self._array, self._max_record, final)
 
-    def _discover(self) -> list[tuple[str, int]]:
+    def _discover(self) -> list[list[tuple[str, int]]]:
         for size in (DISCOVERY_BYTES, self._max_record + DISCOVERY_BYTES):
             head = self._stream.peek(size)
             text = np.frombuffer(head, np.uint8)

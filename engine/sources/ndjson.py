@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from netsieve.engine.sources.blocks import MAX_RECORD_BYTES
-from netsieve.engine.sources.json_text import KIND_CODES, JsonSource, JsonText, frame_of
+from netsieve.engine.sources.json_text import KIND_CODES, JsonColumns, JsonSource, JsonText, frame_of
 from netsieve.engine.sources.source import BLOCK_BYTES, Block, ColumnRequest, ParsedBlock, ReadOptions
 
 if TYPE_CHECKING:
@@ -52,20 +52,22 @@ class NdjsonSource(JsonSource):
         max_record: int = MAX_RECORD_BYTES,
     ) -> None:
         self._text = JsonText(stream, block_bytes=block_bytes, max_record=max_record)
-        self.columns = tuple(self._text.discovered if names is None else dict.fromkeys(names))
-        found = self._text.discovered if request.infer else {}
+        (discovered,) = self._text.discovered
+        self.columns = tuple(discovered if names is None else dict.fromkeys(names))
+        found = discovered if request.infer else {}
         asked = {path: KIND_CODES[kind] for path, kind in request.kinds.items()}
         codes = dict.fromkeys(self.columns, KIND_CODES["string"]) | found | asked
-        self._kinds = {path: codes[path] for path in self.columns if request.wants(path)}
-        self._inferred = frozenset(self._kinds) - frozenset(asked)
+        kinds = {path: codes[path] for path in self.columns if request.wants(path)}
+        self._columns = JsonColumns(kinds, frozenset(kinds) - frozenset(asked))
 
     def parse(self, block: Block) -> ParsedBlock:
         """Return a block's records as a frame; the rejected ones with what is wrong with them."""
-        rows = self._text.parse(block, self._kinds, self._inferred)
+        parsed = self._text.parse(block, self._columns)
+        (rows,) = parsed.tables
         return ParsedBlock(
             frame=frame_of(rows.columns),
             record=rows.record,
-            rejects=rows.rejects,
+            rejects=parsed.rejects,
             skipped=dict(block.skipped),
             source_file=block.source_file,
             bytes_read=block.bytes_read,

@@ -181,11 +181,31 @@ class ParsedBlock:
     emptied: Mapping[str, int] = field(default_factory=dict)
 
 
-class Source(Protocol):
+@dataclass(frozen=True, slots=True)
+class ParsedEvents:
+    """A block of mixed events as frames, one for each event type that is wanted.
+
+    ``block.records + sum(block.skipped) = heights of all frames + len(rejects) + sum(skipped)``.
+
+    Attributes
+    ----------
+    tables
+        By event type. What was rejected or skipped, and the bytes read, are not in these but below: a record that
+        cannot be read is of no type.
+    rejects, skipped, bytes_read
+        Of the block, as in :class:`ParsedBlock`.
+    """
+
+    tables: dict[str, ParsedBlock]
+    rejects: list[Reject]
+    skipped: dict[str, int]
+    bytes_read: int
+
+
+class BlockSource(Protocol):
     """A file that is open for reading.
 
-    One thread iterates over :meth:`blocks`, which is cheap; any number of threads call :meth:`parse`, which does
-    the work.
+    One thread iterates over :meth:`blocks`, which is cheap; any number of threads parse them, which is the work.
     """
 
     @property
@@ -193,16 +213,8 @@ class Source(Protocol):
         """Path as it was given, ``-`` for standard input."""
 
     @property
-    def columns(self) -> tuple[str, ...]:
-        """All columns of the file, in file order, whether wanted or not."""
-
-    @property
     def total_bytes(self) -> int | None:
         """Size of the file, compressed as it is; None where it is not known."""
-
-    @property
-    def record_type(self) -> str:
-        """What the records are, like ``"zeek.conn"`` or ``"suricata.flow"``; ``"record"`` where nothing tells."""
 
     def blocks(self) -> Iterator[Block]:
         """Yield the file's blocks in order, once.
@@ -213,8 +225,31 @@ class Source(Protocol):
             The file is truncated or damaged.
         """
 
+    def close(self) -> None:
+        """Close the file."""
+
+
+class Source(BlockSource, Protocol):
+    """A file of records that are all of one type, or read as such."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """All columns of the file, in file order, whether wanted or not."""
+
+    @property
+    def record_type(self) -> str:
+        """What the records are, like ``"zeek.conn"`` or ``"suricata.flow"``; ``"record"`` where nothing tells."""
+
     def parse(self, block: Block) -> ParsedBlock:
         """Return a block's records as a frame."""
 
-    def close(self) -> None:
-        """Close the file."""
+
+class EventSource(BlockSource, Protocol):
+    """A file of mixed events, several types of which are read in one pass."""
+
+    @property
+    def columns(self) -> Mapping[str, tuple[str, ...]]:
+        """All columns of each event type, whether wanted or not."""
+
+    def parse(self, block: Block) -> ParsedEvents:
+        """Return a block's events as a frame for each type."""

@@ -15,7 +15,7 @@ import orjson
 import polars as pl
 
 from netsieve.engine.sources.blocks import MAX_RECORD_BYTES
-from netsieve.engine.sources.json_text import JsonSource, JsonText
+from netsieve.engine.sources.json_text import JsonColumns, JsonSource, JsonText
 from netsieve.engine.sources.plain_text import LOOKED_AT
 from netsieve.engine.sources.source import BLOCK_BYTES, Block, ColumnRequest, ParsedBlock, ReadOptions
 from netsieve.engine.sources.zeek_columns import POLARS_TYPES, ColumnPlan, end_times
@@ -80,9 +80,10 @@ class ZeekJsonSource(JsonSource):
         first = _first_records(bytes(stream.peek(LOOKED_AT)))
         named = next((record[PATH] for record in first if isinstance(record.get(PATH), str)), None)
         wanted = options.event_type.removeprefix("zeek.") if options.event_type is not None else None
-        selector = (PATH, wanted or named) if named is not None else None
+        selector = (PATH, [wanted or named]) if named is not None else None
         self._text = JsonText(stream, selector=selector, block_bytes=block_bytes, max_record=max_record)
-        found = {name: kind for name, kind in self._text.discovered.items() if name not in ABOUT_WRITING}
+        (discovered,) = self._text.discovered
+        found = {name: kind for name, kind in discovered.items() if name not in ABOUT_WRITING}
         path = (wanted or named) if named is not None else log_of_name(stream.name) or log_of_fields(found)
         self._other = path if named is None and wanted is not None and path != wanted else None
         self.record_type = f"zeek.{path or 'log'}"
@@ -92,10 +93,9 @@ class ZeekJsonSource(JsonSource):
         times = [record["ts"] for record in first if type(record.get("ts")) is int]
         self._milliseconds = any(abs(time) >= FIRST_MILLISECONDS for time in times)
         read_as = {LIST: TEXT, NUMBER_LIST: TEXT, TIME: INTEGER if self._milliseconds else TIME}
-        self._kinds = {name: read_as.get(code, code) for name, code in self._plan.codes.items()}
-        self._inferred = frozenset(
-            name for name in self._kinds if known_type(path, name) is None and name not in request.kinds
-        )
+        kinds = {name: read_as.get(code, code) for name, code in self._plan.codes.items()}
+        inferred = (name for name in kinds if known_type(path, name) is None and name not in request.kinds)
+        self._columns = JsonColumns(kinds, frozenset(inferred))
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -106,13 +106,14 @@ class ZeekJsonSource(JsonSource):
         """Return a block's records as a frame; the rejected ones with what is wrong with them."""
         if self._other is not None:
             return self._skipped(block, self._other)
-        rows = self._text.parse(block, self._kinds, self._inferred)
+        parsed = self._text.parse(block, self._columns)
+        (rows,) = parsed.tables
         frame = pl.DataFrame({name: self._series(name, column) for name, column in rows.columns.items()})
         return ParsedBlock(
             frame=self._plan.finished(frame),
             record=rows.record,
-            rejects=rows.rejects,
-            skipped={**block.skipped, **{f"event type {kind}": count for kind, count in rows.skipped.items()}},
+            rejects=parsed.rejects,
+            skipped={**block.skipped, **{f"event type {kind}": count for kind, count in parsed.skipped.items()}},
             source_file=block.source_file,
             bytes_read=block.bytes_read,
             end_time=end_times(frame),

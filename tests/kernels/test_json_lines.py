@@ -1,5 +1,6 @@
 import json
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -12,7 +13,7 @@ from netsieve.kernels import _native
 
 KINDS = {"integer": 1, "float": 2, "boolean": 3, "string": 4, "time": 5}
 UNLIMITED = 1 << 24
-OVERLONG, NO_JSON, NO_OBJECT, NO_SELECTOR = 3, 10, 11, 17
+OVERLONG, NO_JSON, NO_OBJECT, BAD_ESCAPE, NO_SELECTOR = 3, 10, 11, 14, 17
 LONG_KEY = "a key of more than sixteen bytes"
 
 
@@ -24,10 +25,24 @@ def scan(text, *, array=False, max_record=UNLIMITED, final=True):
     return _native.scan_json_lines(bytes_of(text), array, max_record, final)
 
 
-def parse(text, columns, *, array=False, max_record=UNLIMITED, selector=("", "")):
+def parse_tables(text, tables, *, path="", array=False, max_record=UNLIMITED):
+    """Parse with the columns of each table by the text that its records hold under the path."""
     records = scan(text, array=array, max_record=max_record).records
-    kinds = [KINDS[kind] for kind in columns.values()]
-    return _native.parse_json_lines(bytes_of(text), array, max_record, list(columns), kinds, selector, records)
+    columns = [(list(kinds), [KINDS[kind] for kind in kinds.values()]) for kinds in tables.values()]
+    selector = (path, list(tables) if path else [])
+    return _native.parse_json_lines(bytes_of(text), array, max_record, selector, columns, records)
+
+
+def parse(text, columns, *, array=False, max_record=UNLIMITED, selector=("", "")):
+    """Parse into one table; return it and what else was found as one."""
+    parsed = parse_tables(text, {selector[1]: columns}, path=selector[0], array=array, max_record=max_record)
+    (table,) = parsed.tables
+    return SimpleNamespace(
+        columns=table.columns,
+        rows=table.rows,
+        selected=table.selected,
+        **{name: getattr(parsed, name) for name in ("records", "blank", "rejected", "skipped")},
+    )
 
 
 def values(parsed):
@@ -37,7 +52,8 @@ def values(parsed):
 
 def discover(text, selector=("", "")):
     names = {code: kind for kind, code in KINDS.items()}
-    found = _native.discover_json_columns(bytes_of(text), False, UNLIMITED, selector)
+    path, value = selector
+    (found,) = _native.discover_json_columns(bytes_of(text), False, UNLIMITED, (path, [value] if path else []))
     return {path: names[code] for path, code in found}
 
 
@@ -235,6 +251,73 @@ def test_records_of_other_types_are_counted_and_those_without_one_rejected():
     assert parsed.records == 9
 
 
+# Records of several kinds: what makes the kind comes anywhere, twice, escaped, in a section, or is no text
+kind_texts = st.sampled_from(
+    [
+        '"t":"flow"',
+        '"t":"dns"',
+        '"t":"d\\u006es"',
+        '"t":"other"',
+        '"t":null',
+        '"t":7',
+        '"x":{"t":"flow"}',
+        '"t":"flow","t":"dns"',
+        '"t":"\\ud83d"',
+        '"t":{"a":1}',
+    ]
+)
+member_texts = members(value_texts)
+kind_lines = st.tuples(st.lists(member_texts, max_size=3), kind_texts, st.lists(member_texts, max_size=3)).map(
+    lambda drawn: ("{" + ",".join([*drawn[0], drawn[1], *drawn[2]]) + "}").encode()
+)
+mixed_texts = st.tuples(st.lists(kind_lines | lines(), max_size=8), st.sampled_from([b"", b"\n", b"\n" * 100])).map(
+    lambda drawn: b"\n".join(drawn[0]) + drawn[1]
+)
+
+
+@given(mixed_texts, columns, columns)
+@settings(max_examples=200, deadline=None)
+def test_several_tables_in_one_pass_are_those_of_a_pass_for_each(text, flows, dns):
+    tables = {"flow": flows, "dns": dns}
+    both = parse_tables(text, tables, path="t")
+    assert len(both.tables) == 2
+    singles = [parse(text, kinds, selector=("t", kind)) for kind, kinds in tables.items()]
+    # a key whose escape stands for no character is noticed only within a section that is looked into
+    bad_keys = {row[0] for row in both.rejected.tolist() if row[4] == BAD_ESCAPE and row[5] < 0}
+    first = [0, len(flows)]
+    rejected = {}
+    for table, single, before in zip(both.tables, singles, first, strict=True):
+        assert values(table) == values(single) or bad_keys
+        assert table.selected.tolist() == [number for number in single.selected.tolist() if number not in bad_keys]
+        for row in single.rejected.tolist():
+            rejected[row[0]] = [*row[:5], row[5] + before if row[5] >= 0 else -1, *row[6:]]
+    others = {row[0]: row for row in both.rejected.tolist() if row[0] in bad_keys}
+    assert both.rejected.tolist() == [row for _, row in sorted((rejected | others).items())]
+    taken = sum(table.rows for table in both.tables)
+    assert both.records == taken + len(both.rejected) + sum(both.skipped.values())
+    if not bad_keys:
+        others = singles[0].skipped
+        assert both.skipped == {kind: n for kind, n in others.items() if kind != "dns"}
+    assert both.blank == singles[0].blank
+
+
+def test_each_kind_of_record_has_columns_of_its_own():
+    text = '{"t":"b","n":1,"s":{"x":1}}\n{"t":"a","n":"x","s":[2]}\n{"n":3}\n{"t":"c"}\n{"t":"b","n":"y"}\n[\n'
+    tables = {"a": {"n": "string", "s": "string"}, "b": {"s.x": "integer", "n": "integer"}}
+    for tail in ("", "\n" * 100):
+        parsed = parse_tables(text + tail, tables, path="t")
+        assert [values(table) for table in parsed.tables] == [[["x"], ["[2]"]], [[1], [1]]]
+        assert [table.selected.tolist() for table in parsed.tables] == [[1], [0]]
+        assert parsed.rejected[:, [0, 4, 5]].tolist() == [[2, NO_SELECTOR, -1], [4, 4, 3], [5, NO_JSON, -1]]
+        assert parsed.skipped == {"c": 1}
+
+
+def test_columns_of_several_kinds_are_discovered_in_one_pass():
+    text = '{"t":"a","n":1}\n{"t":"b","n":"x","m":true}\n{"t":"c","z":1}\n{"n":2.5,"t":"a","t":"a"}\n'
+    found = _native.discover_json_columns(bytes_of(text), False, UNLIMITED, ("t", ["b", "a", "d"]))
+    assert found == [[("t", 4), ("n", 4), ("m", 3)], [("t", 4), ("n", 2)], []]
+
+
 def test_the_types_that_a_file_makes_up_do_not_fill_the_memory():
     parsed = parse("".join(f'{{"t":"{"é" * i}"}}\n' for i in range(200)), {"n": "integer"}, selector=("t", "b"))
     assert len(parsed.skipped) == 33
@@ -340,4 +423,10 @@ def test_discovery_is_bounded():
 )
 def test_wrong_arguments_are_refused(paths, kinds, message):
     with pytest.raises(ValueError, match=message):
-        _native.parse_json_lines(bytes_of("{}"), False, UNLIMITED, paths, kinds, ("", ""), 1)
+        _native.parse_json_lines(bytes_of("{}"), False, UNLIMITED, ("", []), [(paths, kinds)], 1)
+
+
+@pytest.mark.parametrize(("selector", "tables"), [(("", []), 0), (("", []), 2), (("t", ["a"]), 2), (("t", []), 1)])
+def test_a_table_for_each_value_of_the_selector_is_wanted(selector, tables):
+    with pytest.raises(ValueError, match="another number of values"):
+        _native.parse_json_lines(bytes_of("{}"), False, UNLIMITED, selector, [(["a"], [1])] * tables, 1)

@@ -1,0 +1,97 @@
+"""The table of one event type of Suricata: which columns are read of its events, and the frame that is made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+
+from netsieve.engine.sources.eve_columns import END_TIMES, event_columns
+from netsieve.engine.sources.eve_features import DIRECTION, DIRECTION_INPUTS, derived_columns
+from netsieve.engine.sources.json_text import KIND_CODES, TIME, JsonColumns, JsonRows, frame_of
+from netsieve.engine.sources.source import Block, ColumnRequest, ParsedBlock, Reject
+
+if TYPE_CHECKING:
+    from netsieve.engine.sources.direction import HomeNetworks
+
+TIMESTAMP: Final = "timestamp"
+END_TIME: Final = "end time"
+
+
+class EventTable:
+    """The table of one event type.
+
+    Parameters
+    ----------
+    event_type
+        The type.
+    request
+        Columns wanted and their kinds.
+    discovered
+        Kind code by path of the members that the file's first events of the type have.
+    home
+        What counts as inside.
+
+    Attributes
+    ----------
+    columns
+        All columns of the type, in order, whether wanted or not.
+    read
+        What is read of the file.
+    """
+
+    def __init__(
+        self, event_type: str, request: ColumnRequest, discovered: Mapping[str, int], home: HomeNetworks
+    ) -> None:
+        self._home = home
+        end_times = dict.fromkeys([END_TIMES.get(event_type, TIMESTAMP), TIMESTAMP])
+        self._end_time = pl.coalesce(*end_times).dt.timestamp("us").cast(pl.Float64).fill_null(float("nan"))
+        derived = derived_columns(event_type)
+        codes = _codes(request, event_type, discovered, exclude={*derived, DIRECTION})
+        self.columns = (*codes, *derived, DIRECTION)
+        self._derived = {name: column for name, column in derived.items() if request.wants(name)}
+        self._directed = request.wants(DIRECTION)
+        self._requested = [name for name in codes if request.wants(name)]
+        needed = {*self._requested, *end_times, *(DIRECTION_INPUTS if self._directed else ())}
+        needed.update(name for column in self._derived.values() for name in column.inputs)
+        kinds = {path: code for path, code in codes.items() if path in needed}
+        self.read = JsonColumns(kinds, frozenset(kinds) - frozenset(event_columns(event_type)) - {*request.kinds})
+
+    def parsed(
+        self, block: Block, rows: JsonRows, rejects: Sequence[Reject] = (), skipped: Mapping[str, int] | None = None
+    ) -> ParsedBlock:
+        """Return a block's events of the type as a frame, with what else became of the block."""
+        read = frame_of(rows.columns)
+        computed = read.select(
+            *(column.expression.alias(name) for name, column in self._derived.items()), self._end_time.alias(END_TIME)
+        )
+        frame = read if len(self._requested) == read.width else read.select(self._requested)
+        derived = [computed.get_column(name) for name in self._derived]
+        if self._directed:
+            ends = (rows.columns[name] for name in DIRECTION_INPUTS)
+            derived.append(self._home.directions(*ends).alias(DIRECTION))
+        frame.hstack(derived, in_place=True)
+        return ParsedBlock(
+            frame=frame,
+            record=rows.record,
+            rejects=list(rejects),
+            skipped=dict(skipped or {}),
+            source_file=block.source_file,
+            bytes_read=block.bytes_read,
+            end_time=computed.get_column(END_TIME).to_numpy() / 1e6,
+        )
+
+
+def _codes(
+    request: ColumnRequest, event_type: str, discovered: Mapping[str, int], *, exclude: set[str]
+) -> dict[str, int]:
+    """Return kind codes of the columns read from the file, in order."""
+    codes: dict[str, int] = {}
+    for path, known in event_columns(event_type).items():
+        codes[path] = TIME if known == "time" else KIND_CODES[request.kinds.get(path, known)]
+    for path, found in discovered.items():
+        if path not in codes and path not in exclude:
+            unasked = found if request.infer else KIND_CODES["string"]
+            codes[path] = KIND_CODES[request.kinds[path]] if path in request.kinds else unasked
+    return codes
