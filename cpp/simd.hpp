@@ -83,8 +83,7 @@ class Block16 {
 
     std::uint32_t digits() const {
         std::uint32_t mask = 0;
-        for (unsigned i = 0; i < 16; ++i)
-            mask |= static_cast<std::uint32_t>(bytes_[i] >= '0' && bytes_[i] <= '9') << i;
+        for (unsigned i = 0; i < 16; ++i) mask |= static_cast<std::uint32_t>(bytes_[i] >= '0' && bytes_[i] <= '9') << i;
         return mask;
     }
 
