@@ -92,6 +92,16 @@ class ColumnBuffers {
     void reset_row(std::size_t row) { validity_.data()[row / 8] |= static_cast<std::uint8_t>(1U << (row % 8)); }
 
     bool is_missing(std::size_t row) const { return !(validity_.data()[row / 8] >> (row % 8) & 1U); }
+    std::int64_t integer_at(std::size_t row) const {
+        std::int64_t value = 0;
+        std::memcpy(&value, values_.data() + 8 * row, 8);
+        return value;
+    }
+    double number_at(std::size_t row) const {
+        double value = 0;
+        std::memcpy(&value, values_.data() + 8 * row, 8);
+        return value;
+    }
     std::string_view text_at(std::size_t row) const {
         const std::uint8_t* const view = values_.data() + view_size * row;
         std::uint32_t size = 0, position = 0;

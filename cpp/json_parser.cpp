@@ -50,6 +50,28 @@ JsonReason reason_of(ColumnKind kind) {
     }
 }
 
+// The cells that most are: short text, integers without a sign, true and false. False: nothing was set.
+inline bool set_plain_cell(ColumnBuffers& column, std::size_t row, const JsonValue& value) {
+    switch (column.kind()) {
+        case ColumnKind::text:
+            if (value.type != JsonType::text || value.size > 16) return false;
+            column.set_short_text(row, Block16(value.start), value.size);
+            return true;
+        case ColumnKind::integer: {
+            std::uint64_t digits = 0;
+            if (value.type != JsonType::number || !parse_digits(value.start, value.size, digits)) return false;
+            column.set_integer(row, static_cast<std::int64_t>(digits));
+            return true;
+        }
+        case ColumnKind::boolean:
+            if (value.type != JsonType::literal) return false;
+            column.set_boolean(row, *value.start == 't');
+            return true;
+        default:
+            return false;
+    }
+}
+
 // The names that the walker looks for: those of all tables, and the selector's.
 std::vector<std::string> wanted_names(const std::vector<JsonTableColumns>& tables, const JsonSelector& selector) {
     std::vector<std::string> names;
@@ -153,6 +175,11 @@ void JsonParser::take_values(const JsonSpan& span) {
     for (const Target& target : targets.columns) {
         ColumnBuffers& column = *target.column;
         const JsonValue& value = values[target.value];
+        if (value.type == JsonType::absent) {
+            column.set_missing(row_);
+            continue;
+        }
+        if (set_plain_cell(column, row_, value)) continue;
         const Cell cell = set_cell(column, value);
         if (cell == Cell::missing) {
             column.set_missing(row_);
@@ -234,10 +261,6 @@ bool JsonParser::unescaped(const JsonValue& value, std::string_view& text) {
 
 Cell JsonParser::set_text(ColumnBuffers& column, const JsonValue& value) {
     const std::size_t row = row_;
-    if (value.type == JsonType::text && value.size <= 16) {
-        column.set_short_text(row, Block16(value.start), value.size);
-        return Cell::value;
-    }
     std::string_view text;
     if (!unescaped(value, text)) return Cell::bad;
     if (value.type == JsonType::container) {
@@ -256,17 +279,6 @@ Cell JsonParser::set_cell(ColumnBuffers& column, const JsonValue& value) {
     if (column.kind() == ColumnKind::text) return set_text(column, value);
     if (value.type == JsonType::container) return Cell::bad;
     const std::size_t row = row_;
-    if (column.kind() == ColumnKind::integer && value.type == JsonType::number) {
-        std::uint64_t digits = 0;
-        if (parse_digits(value.start, value.size, digits)) {
-            column.set_integer(row, static_cast<std::int64_t>(digits));
-            return Cell::value;
-        }
-    }
-    if (column.kind() == ColumnKind::boolean && value.type == JsonType::literal) {
-        column.set_boolean(row, *value.start == 't');
-        return Cell::value;
-    }
     // Strings are read like cells of delimited text: some programs put quotes around their numbers
     std::string_view text;
     if (!unescaped(value, text)) return Cell::bad;

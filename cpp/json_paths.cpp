@@ -57,7 +57,7 @@ const JsonKey* JsonNode::search(const std::uint8_t* at, const std::uint8_t* end,
         keys_.emplace_back(name, no_node);
         rebuild_slots();
         known = &keys_.back();
-        (last < keys_.size() - 1 ? keys_[last].next : first_) = static_cast<std::uint32_t>(keys_.size() - 1);
+        (last < keys_.size() - 1 ? keys_[last].other : other_first_) = static_cast<std::uint32_t>(keys_.size() - 1);
     } else if (known) {
         guess = static_cast<std::uint32_t>(known - keys_.data());
     }
@@ -87,6 +87,9 @@ JsonPaths::JsonPaths(const std::vector<std::string>& paths) : nodes_(1), names_{
             }
         }
     }
+    for (JsonNode& node : nodes_)
+        for (JsonKey& key : node.keys())
+            if (!nodes_[key.node()].is_section()) key.column = nodes_[key.node()].column;
 }
 
 std::uint32_t JsonPaths::node_of(const std::string& name) {

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace netsieve {
@@ -50,7 +51,9 @@ class JsonKey {
     std::size_t size() const { return text_.size(); }  // with the quote
     std::uint32_t node() const { return node_; }
 
-    std::uint32_t next = 0;  // the key that followed it in the record before
+    std::uint32_t next = 0;   // the key that followed it in the record before,
+    std::uint32_t other = 0;  // and one that had followed it until then
+    std::uint32_t column = no_column;  // its node's, where the node is no section
 
   private:
     std::uint64_t start_[2];
@@ -77,9 +80,15 @@ class JsonNode {
     const JsonKey* match(const std::uint8_t* at, const std::uint8_t* end, JsonKey*& previous) {
         std::uint32_t& guess = previous ? previous->next : first_;
         if (keys_[guess].begins(at, end)) return previous = &keys_[guess];
-        return search(at, end, previous, guess);
+        std::uint32_t& second_guess = previous ? previous->other : other_first_;
+        if (keys_[second_guess].begins(at, end)) {
+            std::swap(guess, second_guess);
+            return previous = &keys_[guess];
+        }
+        return search(at, end, previous, second_guess);
     }
     const JsonKey* find(std::string_view name) const;
+    std::vector<JsonKey>& keys() { return keys_; }
 
   private:
     const JsonKey* search(const std::uint8_t* at, const std::uint8_t* end, JsonKey*& previous, std::uint32_t& guess);
@@ -89,6 +98,7 @@ class JsonNode {
     std::vector<JsonKey> keys_;
     std::vector<std::uint32_t> slots_;  // open addressing; number of the key and one, 0 for none
     std::uint32_t first_ = 0;
+    std::uint32_t other_first_ = 0;
     std::size_t learned_ = 0;
     std::size_t longest_ = longest_learned;
 };

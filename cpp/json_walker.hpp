@@ -14,7 +14,8 @@
 
 namespace netsieve {
 
-enum class JsonType : std::uint8_t { absent, text, escaped_text, number, literal, null, container };
+// As wide as the size beside it, so that a value is written and read again as whole words.
+enum class JsonType : std::uint32_t { absent, text, escaped_text, number, literal, null, container };
 
 // A value in the text; of a string what is between its quotes.
 struct JsonValue {
@@ -70,7 +71,7 @@ class JsonWalker {
     template <bool valid>
     const std::uint8_t* read(const std::uint8_t* start, const std::uint8_t* end) {
         ++record_;
-        std::fill(values_.begin(), values_.end(), JsonValue{});
+        std::memset(static_cast<void*>(values_.data()), 0, values_.size() * sizeof(JsonValue));  // all absent
         end_ = end;
         const std::uint8_t* const at = skip_blanks(start);
         return at < end && *at == '{' ? object<valid>(at, paths_.root()) : nullptr;
@@ -91,9 +92,10 @@ class JsonWalker {
         if (*at == '}') return at + 1;
         for (;;) {
             if (*at != '"') return nullptr;
-            std::uint32_t target = no_node;
+            std::uint32_t target = no_node, column = no_column;
             if (const JsonKey* const key = node.match(at + 1, end_, previous)) {
                 target = key->node();
+                column = key->column;
                 at += 1 + key->size();
             } else if (!(at = unusual_key<valid>(at, node, target))) {
                 return nullptr;
@@ -101,7 +103,10 @@ class JsonWalker {
             at = skip_blanks(at);
             if (*at != ':') return nullptr;
             at = skip_blanks(at + 1);
-            at = target == no_node ? skip_value<valid>(at) : member<valid>(at, paths_.node(target));
+            if (column != no_column)
+                at = value_of<valid>(at, values_[column]);
+            else
+                at = target == no_node ? skip_value<valid>(at) : member<valid>(at, paths_.node(target));
             if (!at) return nullptr;
             at = skip_blanks(at);
             if (*at == '}') return at + 1;
@@ -127,63 +132,56 @@ class JsonWalker {
         return type == JsonType::escaped_text ? nullptr : behind;
     }
 
-    // The value of a wanted member.
+    // The value of a member that is a section.
     template <bool valid>
-    const std::uint8_t* member(const std::uint8_t* at, JsonNode& node) {
+    [[gnu::noinline]] const std::uint8_t* member(const std::uint8_t* at, JsonNode& node) {
         if (node.is_section()) {
             if (node.record == record_)  // again: what came before does not count
                 for (const std::uint32_t column : node.columns_below) values_[column] = JsonValue{};
             node.record = record_;
         }
         const bool section = node.is_section() && *at == '{';
-        JsonValue value{at, 0, JsonType::container};
+        JsonValue value;
         const std::uint8_t* const behind = section ? object<valid>(at, node) : value_of<valid>(at, value);
-        if (behind && node.column != no_column) {
-            if (section || value.type == JsonType::container) value.size = static_cast<std::uint32_t>(behind - at);
-            values_[node.column] = value;
-        }
+        if (section && behind) value = {at, static_cast<std::uint32_t>(behind - at), JsonType::container};
+        if (behind && node.column != no_column) values_[node.column] = value;
         return behind;
     }
 
-    // A value with its place and type; the size of a container is left open.
+    // A value with its place and type.
     template <bool valid>
-    const std::uint8_t* value_of(const std::uint8_t* at, JsonValue& value) {
+    [[gnu::always_inline]] const std::uint8_t* value_of(const std::uint8_t* at, JsonValue& value) {
         const std::uint8_t* behind = nullptr;
-        value.start = at;
+        JsonType type = JsonType::text;
         switch (*at) {
             case '"':
-                behind = string<valid>(at, value.type = JsonType::text);
-                if (!behind) return nullptr;
-                value.start = at + 1;
-                value.size = static_cast<std::uint32_t>(behind - at) - 2;
+                behind = string<valid>(at, type);
+                if (behind) value = {at + 1, static_cast<std::uint32_t>(behind - at) - 2, type};
                 return behind;
             case '{':
             case '[':
-                value.type = JsonType::container;
-                return container<valid>(at);
+                type = JsonType::container;
+                behind = container<valid>(at);
+                break;
             case 'n':
-                value.type = JsonType::null;
+                type = JsonType::null;
                 behind = literal(at);
                 break;
             case 't':
             case 'f':
-                value.type = JsonType::literal;
+                type = JsonType::literal;
                 behind = literal(at);
                 break;
             default:
-                value.type = JsonType::number;
+                type = JsonType::number;
                 behind = number<valid>(at);
         }
-        if (behind) value.size = static_cast<std::uint32_t>(behind - at);
+        if (behind) value = {at, static_cast<std::uint32_t>(behind - at), type};
         return behind;
     }
 
     template <bool valid>
     const std::uint8_t* skip_value(const std::uint8_t* at) {
-        if (*at == '"') {
-            JsonType type = JsonType::text;
-            return string<valid>(at, type);
-        }
         JsonValue value;
         return value_of<valid>(at, value);
     }
@@ -215,8 +213,8 @@ class JsonWalker {
     }
 
     static const std::uint8_t* digits(const std::uint8_t* at) {
-        while (static_cast<std::uint8_t>(*at - '0') < 10) ++at;
-        return at;
+        for (;; at += 16)  // their number is hard to predict: no branch for each
+            if (const std::uint32_t others = ~Block16(at).digits() & 0xFFFF) return at + std::countr_zero(others);
     }
 
     template <bool valid>
@@ -257,7 +255,7 @@ class JsonWalker {
     }
 
     template <bool valid>
-    const std::uint8_t* container(const std::uint8_t* at) const {
+    [[gnu::noinline]] const std::uint8_t* container(const std::uint8_t* at) const {
         if constexpr (valid) return skip_valid_container<valid>(at);
         std::uint64_t objects = 0;  // whether each container that is open is an object, the innermost in the lowest bit
         unsigned depth = 0;

@@ -2,11 +2,12 @@
 #include <nanobind/nanobind.h>
 
 #include "columns.hpp"
+#include "derived.hpp"
+#include "interner.hpp"
 #include "json_lines.hpp"
+#include "keyed_hash.hpp"
 #include "networks.hpp"
 #include "pcap.hpp"
-#include "interner.hpp"
-#include "keyed_hash.hpp"
 #include "records.hpp"
 #include "zeek.hpp"
 #include "zeek_lists.hpp"
@@ -19,6 +20,7 @@ NB_MODULE(_native, module) {
     module.doc() = "Native kernels of netsieve.";
     netsieve::register_records(module);
     netsieve::register_columns(module);
+    netsieve::register_derived(module);
     netsieve::register_zeek(module);
     netsieve::register_zeek_lists(module);
     netsieve::register_json_lines(module);

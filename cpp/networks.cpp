@@ -113,18 +113,102 @@ class TextColumn {
     const std::uint8_t* validity_ = nullptr;
 };
 
-std::shared_ptr<ColumnBuffers> inside(const TextColumn& addresses, const std::vector<Network>& networks) {
+// Boolean columns of the Arrow C data interface.
+class BooleanColumn {
+  public:
+    BooleanColumn(const ArrowSchema& schema, const ArrowArray& array)
+        : offset_(static_cast<std::size_t>(array.offset)),
+          size_(static_cast<std::size_t>(array.length)),
+          values_(static_cast<const std::uint8_t*>(array.buffers[1])) {
+        if (std::string_view(schema.format) != "b")
+            throw std::invalid_argument("expected a boolean column, got Arrow format '" + std::string(schema.format) +
+                                        "'");
+        validity_ = array.null_count ? static_cast<const std::uint8_t*>(array.buffers[0]) : nullptr;
+    }
+
+    std::size_t size() const { return size_; }
+    bool is_missing(std::size_t row) const { return validity_ && !bit(validity_, row); }
+    bool value(std::size_t row) const { return bit(values_, row); }
+
+  private:
+    bool bit(const std::uint8_t* bits, std::size_t row) const {
+        return bits[(row + offset_) / 8] >> ((row + offset_) % 8) & 1U;
+    }
+
+    std::size_t offset_;
+    std::size_t size_;
+    const std::uint8_t* values_;
+    const std::uint8_t* validity_ = nullptr;
+};
+
+// Networks to look addresses up in. Most addresses are IPv4, for which 32 bits of the networks that may hold any are
+// compared.
+class Networks {
+  public:
+    explicit Networks(const std::vector<std::pair<std::string, unsigned>>& networks) {
+        for (const auto& [text, prefix] : networks) {
+            const unsigned bits = prefix + (text.find(':') == std::string::npos ? 96 : 0);
+            Address address;
+            if (!parse_address(text, address) || prefix > 128 || bits > 128)
+                throw std::invalid_argument("'" + text + "/" + std::to_string(prefix) + "' is no network");
+            all_.emplace_back(address, bits);
+            const bool holds_version_4 = Network(address, std::min(bits, 96U)).contains(mapped_prefix());
+            if (holds_version_4)
+                version_4_.push_back({last_word(address), bits > 96 ? ~std::uint32_t{0} << (128 - bits) : 0});
+        }
+    }
+
+    bool contain(const Address& address) const {
+        if (std::memcmp(address.data(), mapped_prefix().data(), 12) != 0)
+            return std::any_of(all_.begin(), all_.end(),
+                               [&](const Network& network) { return network.contains(address); });
+        const std::uint32_t word = last_word(address);
+        bool found = false;
+        for (const auto& [first, mask] : version_4_) found |= ((word ^ first) & mask) == 0;
+        return found;
+    }
+
+  private:
+    static const Address& mapped_prefix() {
+        static const Address prefix{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF};
+        return prefix;
+    }
+    static std::uint32_t last_word(const Address& address) {
+        return std::uint32_t{address[12]} << 24 | std::uint32_t{address[13]} << 16 | std::uint32_t{address[14]} << 8 |
+               address[15];
+    }
+
+    std::vector<Network> all_;
+    std::vector<std::pair<std::uint32_t, std::uint32_t>> version_4_;  // first address, mask
+};
+
+std::shared_ptr<ColumnBuffers> inside(const TextColumn& addresses, const Networks& networks) {
     auto column = std::make_shared<ColumnBuffers>(ColumnKind::boolean, addresses.size());
     for (std::size_t row = 0; row < addresses.size(); ++row) {
         Address address;
-        if (addresses.is_missing(row) || !parse_address(addresses.text(row), address)) {
+        if (!addresses.is_missing(row) && parse_address(addresses.text(row), address))
+            column->set_boolean(row, networks.contain(address));
+        else
+            column->set_missing(row);
+    }
+    column->finish(addresses.size());
+    return column;
+}
+
+std::shared_ptr<ColumnBuffers> directions(const BooleanColumn& source, const BooleanColumn& destination) {
+    if (source.size() != destination.size()) throw std::invalid_argument("the columns have different lengths");
+    // by twice whether the source is inside, and once whether the destination is
+    constexpr std::string_view names[] = {"external", "inbound", "outbound", "internal"};
+    auto column = std::make_shared<ColumnBuffers>(ColumnKind::text, source.size());
+    for (std::size_t row = 0; row < source.size(); ++row) {
+        if (source.is_missing(row) || destination.is_missing(row)) {
             column->set_missing(row);
             continue;
         }
-        column->set_boolean(row, std::any_of(networks.begin(), networks.end(),
-                                             [&](const Network& network) { return network.contains(address); }));
+        const std::string_view name = names[2 * source.value(row) + destination.value(row)];
+        column->set_text(row, reinterpret_cast<const std::uint8_t*>(name.data()), name.size());
     }
-    column->finish(addresses.size());
+    column->finish(source.size());
     return column;
 }
 
@@ -135,6 +219,22 @@ const Structure& in_capsule(nb::handle capsule, const char* name) {
     if (!structure->release) throw std::invalid_argument("the column was already handed over");
     return *structure;
 }
+
+// A column that Python handed over, for as long as this lives.
+template <typename Column>
+class Borrowed {
+  public:
+    explicit Borrowed(nb::handle column)
+        : capsules_(nb::cast<nb::tuple>(column.attr("__arrow_c_array__")())),
+          column_(in_capsule<ArrowSchema>(capsules_[0], "arrow_schema"),
+                  in_capsule<ArrowArray>(capsules_[1], "arrow_array")) {}
+
+    const Column& operator*() const { return column_; }
+
+  private:
+    nb::tuple capsules_;
+    Column column_;
+};
 
 }  // namespace
 
@@ -167,19 +267,10 @@ void register_networks(nb::module_& module) {
     module.def(
         "inside_networks",
         [](nb::object addresses, const std::vector<std::pair<std::string, unsigned>>& networks) {
-            std::vector<Network> parsed;
-            for (const auto& [text, prefix] : networks) {
-                const unsigned bits = prefix + (text.find(':') == std::string::npos ? 96 : 0);
-                Address address;
-                if (!parse_address(text, address) || prefix > 128 || bits > 128)
-                    throw std::invalid_argument("'" + text + "/" + std::to_string(prefix) + "' is no network");
-                parsed.emplace_back(address, bits);
-            }
-            const nb::tuple capsules = nb::cast<nb::tuple>(addresses.attr("__arrow_c_array__")());
-            const TextColumn column(in_capsule<ArrowSchema>(capsules[0], "arrow_schema"),
-                                    in_capsule<ArrowArray>(capsules[1], "arrow_array"));
+            const Networks parsed(networks);
+            const Borrowed<TextColumn> column(addresses);
             nb::gil_scoped_release unlocked;
-            return inside(column, parsed);
+            return inside(*column, parsed);
         },
         nb::arg("addresses"), nb::arg("networks"),
         nb::sig("def inside_networks(addresses: object, networks: Sequence[tuple[str, int]]) -> Column"),
@@ -188,6 +279,19 @@ void register_networks(nb::module_& module) {
         "addresses\n    Text column with the Arrow C data interface (``__arrow_c_array__``): a Column, a pyarrow "
         "Array.\n"
         "networks\n    First address of each, IPv4 or IPv6, and the bits that all of its addresses share.");
+    module.def(
+        "traffic_directions",
+        [](nb::object source_inside, nb::object destination_inside) {
+            const Borrowed<BooleanColumn> source(source_inside), destination(destination_inside);
+            nb::gil_scoped_release unlocked;
+            return directions(*source, *destination);
+        },
+        nb::arg("source_inside"), nb::arg("destination_inside"),
+        nb::sig("def traffic_directions(source_inside: object, destination_inside: object) -> Column"),
+        "Return a text Column: 'outbound', 'inbound', 'internal', or 'external' where neither end is inside; null\n"
+        "where that of one end is not known.\n\n"
+        "Parameters\n----------\n"
+        "source_inside, destination_inside\n    Boolean columns with the Arrow C data interface, of equal length.");
 }
 
 }  // namespace netsieve

@@ -42,6 +42,13 @@ class Block16 {
         return static_cast<std::uint32_t>(_mm_movemask_epi8(hits));
     }
 
+    // Bit i is set where byte i is one of '0' to '9'.
+    std::uint32_t digits() const {
+        const __m128i values = _mm_sub_epi8(bytes_, _mm_set1_epi8('0'));
+        return static_cast<std::uint32_t>(
+            _mm_movemask_epi8(_mm_cmpeq_epi8(_mm_min_epu8(values, _mm_set1_epi8(9)), values)));
+    }
+
     // Bit i is set where byte i is above 127.
     std::uint32_t beyond_ascii() const { return static_cast<std::uint32_t>(_mm_movemask_epi8(bytes_)); }
 
@@ -71,6 +78,12 @@ class Block16 {
         std::uint32_t mask = 0;
         for (unsigned i = 0; i < 16; ++i)
             mask |= static_cast<std::uint32_t>(bytes_[i] == first || bytes_[i] == second) << i;
+        return mask;
+    }
+
+    std::uint32_t digits() const {
+        std::uint32_t mask = 0;
+        for (unsigned i = 0; i < 16; ++i) mask |= static_cast<std::uint32_t>(bytes_[i] >= '0' && bytes_[i] <= '9') << i;
         return mask;
     }
 

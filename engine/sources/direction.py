@@ -35,10 +35,6 @@ PRIVATE_NETWORKS: Final = (
 address, broadcast, and groups whose multicast does not leave the site (RFC 1918, 2365, 4193, 4291, 6890)."""
 
 
-_DIRECTIONS: Final = pl.Series("direction", ["external", "inbound", "outbound", "internal"])
-"""By twice whether the source is inside, and once whether the destination is."""
-
-
 class HomeNetworks:
     """Networks that count as inside.
 
@@ -64,16 +60,15 @@ class HomeNetworks:
                 ) from error
             self._networks.append((str(parsed.network_address), parsed.prefixlen))
 
-    def inside(self, addresses: Any) -> pl.Series:
-        """Return whether each address is in one of the networks; null for what is no address.
+    def inside(self, addresses: Any) -> _native.Column:
+        """Return whether each address is in one of the networks, a boolean column; null for what is no address.
 
         Parameters
         ----------
         addresses
             Text column: a native column, a pyarrow Array, or a Polars Series.
         """
-        column = addresses.to_arrow() if isinstance(addresses, pl.Series) else addresses
-        return pl.Series(_native.inside_networks(column, self._networks))
+        return _native.inside_networks(_arrow(addresses), self._networks)
 
     def directions(self, source: Any, destination: Any) -> pl.Series:
         """Return ``"outbound"``, ``"inbound"``, ``"internal"`` or ``"external"`` for each pair of addresses.
@@ -84,6 +79,10 @@ class HomeNetworks:
         return directions(self.inside(source), self.inside(destination))
 
 
-def directions(source_inside: pl.Series, destination_inside: pl.Series) -> pl.Series:
+def directions(source_inside: Any, destination_inside: Any) -> pl.Series:
     """Return what :meth:`HomeNetworks.directions` does, by whether each end is inside (boolean columns)."""
-    return _DIRECTIONS.gather(source_inside.cast(pl.UInt32) * 2 + destination_inside.cast(pl.UInt32))
+    return pl.Series(_native.traffic_directions(_arrow(source_inside), _arrow(destination_inside)))
+
+
+def _arrow(column: Any) -> Any:
+    return column.to_arrow() if isinstance(column, pl.Series) else column

@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-import polars as pl
-
 from netsieve.engine.sources.eve_columns import END_TIMES, event_columns
-from netsieve.engine.sources.eve_features import DIRECTION, DIRECTION_INPUTS, derived_columns
+from netsieve.engine.sources.eve_features import DIRECTION, DIRECTION_INPUTS, computed_columns, derived_columns
 from netsieve.engine.sources.json_text import KIND_CODES, TIME, JsonColumns, JsonRows, frame_of
 from netsieve.engine.sources.source import Block, ColumnRequest, ParsedBlock, Reject
+from netsieve.kernels import _native
 
 if TYPE_CHECKING:
     from netsieve.engine.sources.direction import HomeNetworks
 
 TIMESTAMP: Final = "timestamp"
-END_TIME: Final = "end time"
 
 
 class EventTable:
@@ -45,15 +43,14 @@ class EventTable:
         self, event_type: str, request: ColumnRequest, discovered: Mapping[str, int], home: HomeNetworks
     ) -> None:
         self._home = home
-        end_times = dict.fromkeys([END_TIMES.get(event_type, TIMESTAMP), TIMESTAMP])
-        self._end_time = pl.coalesce(*end_times).dt.timestamp("us").cast(pl.Float64).fill_null(float("nan"))
+        self._end_times = (END_TIMES.get(event_type, TIMESTAMP), TIMESTAMP)
         derived = derived_columns(event_type)
         codes = _codes(request, event_type, discovered, exclude={*derived, DIRECTION})
         self.columns = (*codes, *derived, DIRECTION)
         self._derived = {name: column for name, column in derived.items() if request.wants(name)}
         self._directed = request.wants(DIRECTION)
         self._requested = [name for name in codes if request.wants(name)]
-        needed = {*self._requested, *end_times, *(DIRECTION_INPUTS if self._directed else ())}
+        needed = {*self._requested, *self._end_times, *(DIRECTION_INPUTS if self._directed else ())}
         needed.update(name for column in self._derived.values() for name in column.inputs)
         kinds = {path: code for path, code in codes.items() if path in needed}
         self.read = JsonColumns(kinds, frozenset(kinds) - frozenset(event_columns(event_type)) - {*request.kinds})
@@ -63,11 +60,8 @@ class EventTable:
     ) -> ParsedBlock:
         """Return a block's events of the type as a frame, with what else became of the block."""
         read = frame_of(rows.columns)
-        computed = read.select(
-            *(column.expression.alias(name) for name, column in self._derived.items()), self._end_time.alias(END_TIME)
-        )
         frame = read if len(self._requested) == read.width else read.select(self._requested)
-        derived = [computed.get_column(name) for name in self._derived]
+        derived = computed_columns(self._derived, read, rows.columns)
         if self._directed:
             ends = (rows.columns[name] for name in DIRECTION_INPUTS)
             derived.append(self._home.directions(*ends).alias(DIRECTION))
@@ -79,7 +73,7 @@ class EventTable:
             skipped=dict(skipped or {}),
             source_file=block.source_file,
             bytes_read=block.bytes_read,
-            end_time=computed.get_column(END_TIME).to_numpy() / 1e6,
+            end_time=_native.epoch_seconds(*(rows.columns[name] for name in self._end_times)),
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import polars as pl
@@ -103,10 +103,10 @@ class ColumnPlan:
         return frame[self._wanted]
 
     def _directions(self, frame: pl.DataFrame, home: HomeNetworks) -> pl.Series:
-        inside = []
+        inside: list[Any] = []
         for end, local in self._ends.items():
             by_network = home.inside(frame[end])
-            inside.append(by_network if local is None else frame[local].fill_null(by_network))
+            inside.append(by_network if local is None else frame[local].fill_null(pl.Series(by_network)))
         return directions(*inside).alias(DIRECTION)
 
 

@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from netsieve.engine.errors import SourceError
-from netsieve.engine.sources.direction import PRIVATE_NETWORKS, HomeNetworks
+from netsieve.engine.sources.direction import PRIVATE_NETWORKS, HomeNetworks, directions
 
 addresses = st.one_of(
     st.ip_addresses(v=4).map(str),
@@ -20,7 +20,14 @@ addresses = st.one_of(
         [None, "", "host", "1.2.3", "1.2.3.4.5", "256.1.1.1", "01.2.3.4", "1::2::3", ":1", "1:2:3:4:5:6:7:8:9"]
     ),
 )
-home_networks = st.sampled_from([(), ("0.0.0.0/0",), ("2001:db8::/33", "10.2.0.0/15", "9.9.9.9")])
+home_networks = st.sampled_from(
+    [(), ("0.0.0.0/0",), ("2001:db8::/33", "10.2.0.0/15", "9.9.9.9"), ("::/0",), ("::ffff:0:0/97", "10.0.0.0/31")]
+)
+
+
+def inside(networks, addresses):
+    """Return what HomeNetworks says of addresses, as a list."""
+    return pl.Series(networks.inside(addresses)).to_list()
 
 
 def is_inside(text, networks):
@@ -31,8 +38,9 @@ def is_inside(text, networks):
         address = ip_address(text.partition("%")[0] if ":" in text else text)
     except ValueError:
         return None
-    mapped = getattr(address, "ipv4_mapped", None) or address
-    return any(each in network for each in {address, mapped} for network in networks)
+    version_4 = address if address.version == 4 else address.ipv4_mapped
+    forms = {address, version_4, ip_address(f"::ffff:{version_4}")} if version_4 else {address}
+    return any(each in network for each in forms for network in networks)
 
 
 @given(st.lists(addresses, max_size=10), home_networks)
@@ -42,13 +50,13 @@ def test_inside_is_what_the_standard_library_says(texts, given_networks):
     networks = [ip_network(network) for network in given_networks or PRIVATE_NETWORKS]
     column = pl.Series("ip", texts, dtype=pl.String)
     expected = [is_inside(text, networks) for text in texts]
-    assert HomeNetworks(given_networks).inside(column).to_list() == expected
+    assert inside(HomeNetworks(given_networks), column) == expected
 
 
 @pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.string_view()])
 def test_any_arrow_text_is_taken_with_an_offset(kind):
     column = pa.array(["x", "10.0.0.1", None, "8.8.8.8", "2001:0db8:0000:0000:0000:0000:0000:0001"], kind)[1:]
-    assert HomeNetworks(("10.0.0.0/8", "2001:db8::/32")).inside(column).to_list() == [True, None, False, True]
+    assert inside(HomeNetworks(("10.0.0.0/8", "2001:db8::/32")), column) == [True, None, False, True]
 
 
 def test_directions_tell_the_four_cases():
@@ -62,6 +70,20 @@ def test_directions_tell_the_four_cases():
         None,
         None,
     ]
+
+
+def test_directions_of_what_is_known_of_both_ends():
+    ends = [True, False, None]
+    source = pl.Series([each for each in ends for _ in ends] * 5)
+    destination = pl.Series(ends * 15)
+    names = {(True, False): "outbound", (False, True): "inbound", (True, True): "internal", (False, False): "external"}
+    expected = [names.get(pair) for pair in zip(source, destination, strict=True)]
+    assert directions(source, destination).to_list() == expected
+    assert directions(source[4:], destination[4:].to_arrow()).to_list() == expected[4:]
+    with pytest.raises(ValueError, match="different lengths"):
+        directions(source, destination[1:])
+    with pytest.raises(ValueError, match="expected a boolean column, got Arrow format 'l'"):
+        directions(pl.Series([1]), pl.Series([True]))
 
 
 def test_what_is_no_network_is_an_error():
