@@ -20,7 +20,7 @@ from netsieve.bench.eve_events import write_events
 from netsieve.bench.interleave import interleave, ratios, spread
 from netsieve.bench.machine import describe_machine
 from netsieve.bench.measurement import timing_line, write_measurement
-from netsieve.bench.process import ProcessCost, run_process
+from netsieve.bench.process import run_process
 from netsieve.bench.workload import NETSIEVE
 from netsieve.engine.scoring.model_file import ModelFile
 from netsieve.engine.scoring.output_columns import Keep

@@ -105,13 +105,15 @@ def tasks_of(file_format: str) -> dict[str, Task]:
     return tasks
 
 
-def read_frame(paths: Sequence[str], threads: int, *, event_type: str | None = None) -> Any:
-    """Read with netsieve into one frame: all columns, the computed ones too."""
+def read_frame(
+    paths: Sequence[str], threads: int, *, event_type: str | None = None, columns: Sequence[str] | None = None
+) -> Any:
+    """Read with netsieve into one frame: all columns, the computed ones too, unless some are named."""
     import polars as pl
 
     import netsieve
 
-    return pl.concat(netsieve.scan(paths, event_type=event_type, threads=threads))
+    return pl.concat(netsieve.scan(paths, event_type=event_type, columns=columns, threads=threads))
 
 
 def count_records(

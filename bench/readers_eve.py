@@ -131,9 +131,7 @@ def read_duckdb(paths: Sequence[str], threads: int) -> Any:
         for name, kind in event_columns(FLOW).items()
     )
     columns = ", ".join(f"'{name}': '{kind}'" for name, kind in types.items())
-    source = (
-        f"read_json({list(paths)}, format='newline_delimited', ignore_errors=true, columns={{{columns}}})"
-    )
+    source = f"read_json({list(paths)}, format='newline_delimited', ignore_errors=true, columns={{{columns}}})"
     connection = duckdb.connect(config={"threads": threads})
     return connection.sql(f"SELECT {wanted} FROM {source} WHERE event_type = '{FLOW}'").to_arrow_table()
 

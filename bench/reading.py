@@ -30,6 +30,11 @@ WARM_UP_RECORDS: Final = 2000
 LARGEST_RELATIVE_DIFFERENCE: Final = 1e-9
 """Of sums of floats, which readers may add in another order."""
 
+READING_NOTE: Final = """\
+Each run is a process of its own, bound to as many cores as it has threads. A reader gives all records as one table with
+the columns that netsieve gives, but for "block by block", which holds a block at a time as netsieve's own commands do;
+record counts, missing values, distinct values and sums of columns agree with netsieve's in every run. MB are those
+of the unpacked file. Readers that cannot use a second thread, or read a packed file, have no row there."""
 Runs = dict[str, list[dict[str, Any]]]
 
 
@@ -120,9 +125,29 @@ def _measures(runs: Runs) -> Runs:
     }
 
 
+def _one_core(task: dict[str, Any]) -> Runs:
+    """Return the runs with the plain file and one thread."""
+    runs: Runs = next(file["runs"] for file in task["files"] if (file["form"], file["threads"]) == ("plain", 1))
+    return runs
+
+
+def reader_rate(task: dict[str, Any]) -> float:
+    """Return how many lines, records or packets per second netsieve read of the plain file on one core."""
+    return float(task["records"] / median(run["seconds"] for run in _one_core(task)[OURS]))
+
+
+def reader_ratio(task: dict[str, Any], peer: str) -> float | None:
+    """Return how many times as long as netsieve a peer took there; None if it was not measured."""
+    runs = _one_core(task)
+    if peer not in runs:
+        return None
+    theirs, ours = ([run["seconds"] for run in runs[name]] for name in (peer, OURS))
+    return median(ratios(theirs, ours[: len(theirs)]))
+
+
 def reading_table(result: dict[str, Any]) -> str:
     """Return the tables of all tasks as Markdown."""
-    return "\n\n".join(_task_table(task) for task in result["tasks"].values())
+    return "\n\n".join([READING_NOTE, *(_task_table(task) for task in result["tasks"].values())])
 
 
 def _task_table(task: dict[str, Any]) -> str:
