@@ -54,7 +54,7 @@ results: install  ## detection quality on the real data sets; writes docs/result
 	"$(BIN)/python" -m netsieve.bench.results
 
 .PHONY: bench
-bench: install  ## measure this machine; writes benchmarks/*.json (half an hour on a quiet machine)
+bench: install  ## measure this machine; writes benchmarks/*.json (three quarters of an hour on a quiet machine)
 	mkdir -p benchmarks
 	"$(BIN)/python" -m netsieve.bench.pipelines --rows 1000000 --rounds 5 --json benchmarks/pipelines-1M.json
 	"$(BIN)/python" -m netsieve.bench.pipelines --rows 10000000 --rounds 3 --without student --json benchmarks/pipelines-10M.json
@@ -63,9 +63,18 @@ bench: install  ## measure this machine; writes benchmarks/*.json (half an hour 
 	"$(BIN)/python" -m netsieve.bench.scoring --threads 1 --json benchmarks/scoring-1-thread.json
 	"$(BIN)/python" -m netsieve.bench.scoring --threads 2 --json benchmarks/scoring-2-threads.json
 	"$(BIN)/python" -m netsieve.bench.startup --json benchmarks/startup.json
-	"$(BIN)/python" -m netsieve.bench.readers_eve --json benchmarks/readers-eve.json
-	POLARS_MAX_THREADS=1 "$(BIN)/python" -m netsieve.bench.zeek_logs --json benchmarks/zeek-logs.json
-	"$(BIN)/python" -m netsieve.bench.capture --json benchmarks/captures.json
+	"$(MAKE)" bench-readers
+
+# 2: twice the size of every file. About ten minutes at 1.
+READERS_SIZE ?= 1
+.PHONY: bench-readers
+bench-readers: install  ## the part of bench that reads files: logs, captures, a 1 GB event file, neighbour features
+	mkdir -p benchmarks
+	for format in eve zeek pcap; do \
+	  "$(BIN)/python" -m netsieve.bench.reading $$format --size $(READERS_SIZE) --json benchmarks/reading-$$format.json || exit 1; \
+	done
+	"$(BIN)/python" -m netsieve.bench.event_job --megabytes $$(( 1000 * $(READERS_SIZE) )) --json benchmarks/event-job.json
+	"$(BIN)/python" -m netsieve.bench.neighbours --speed --json benchmarks/neighbours.json
 
 .PHONY: bench-suites
 bench-suites: install  ## the same parts as pytest-benchmark suites, for comparing two revisions

@@ -20,10 +20,10 @@ DISTINCT_EVENTS: Final = 50_000
 
 def write_events(path: Path, events: int, *, seed: int = 0) -> None:
     """Write so many events, one a line."""
-    distinct = islice(_events(seed), min(events, DISTINCT_EVENTS))
-    lines = [json.dumps(event, separators=(",", ":")) + "\n" for event in distinct]
+    distinct = max(1, min(events, DISTINCT_EVENTS))
+    lines = [json.dumps(event, separators=(",", ":")) + "\n" for event in islice(_events(seed), distinct)]
     with path.open("w", encoding="utf-8") as file:
-        for start in range(0, events, DISTINCT_EVENTS):
+        for start in range(0, events, distinct):
             file.writelines(lines[: events - start])
 
 

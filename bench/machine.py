@@ -20,6 +20,11 @@ PACKAGES: Final = (
     "onnx",
     "pandas",
     "duckdb",
+    "orjson",
+    "msgspec",
+    "dpkt",
+    "scapy",
+    "nfstream",
 )
 """Libraries whose versions are told, where they are installed."""
 INSTRUCTION_SETS: Final = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile")

@@ -19,7 +19,7 @@ def timing_line(result: dict[str, Any]) -> str:
     """Return in one line on what, and how, a measurement was taken."""
     machine = result["machine"]
     parts = [machine_line(machine)]
-    if "threads" in result:
+    if isinstance(result.get("threads"), int):
         parts.append(f"{result['threads']} thread{'s' * (result['threads'] != 1)}")
     if "rounds" in result:
         parts.append(f"{result['rounds']} rounds")

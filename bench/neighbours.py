@@ -9,8 +9,6 @@ second. The threshold is set so that a share of the second day's normal records 
 from __future__ import annotations
 
 import argparse
-import json
-import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +17,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from netsieve.bench.machine import describe_machine
+from netsieve.bench.measurement import timing_line, write_measurement
+from netsieve.bench.neighbour_speed import JOB_ROWS, ROUNDS, SPEED_ROWS, job_costs, speed_table, stage_speed
 from netsieve.bench.traffic import MONDAY, generate_traffic
 from netsieve.bench.traffic_campaigns import ATTACKS
 from netsieve.engine.features.encoding import Encoder
@@ -29,9 +30,6 @@ from netsieve.engine.training.job import train_detector
 from netsieve.engine.training.neighbours import add_neighbours
 
 BUDGETS: Final = (0.01, 0.001)
-ROUNDS: Final = 5
-SPEED_ROWS: Final = 500_000
-SPEED_BATCH: Final = 50_000
 
 
 def recall_by_attack(frame: pl.DataFrame, scores: NDArray[np.float32], budget: float) -> dict[str, float]:
@@ -63,25 +61,16 @@ def compare(rows: int, columns: list[str] | None = None) -> dict[str, Any]:
     return found
 
 
-def stage_speed() -> dict[str, float]:
-    """Return flows a second on one thread, the best of some runs: all of the stage, and its ordered part alone."""
-    frame = generate_traffic(SPEED_ROWS, seed=3)
-    declaration = add_neighbours(frame.head(10_000)).declaration
-    stage = NeighbourStage(declaration)
-    whole, ordered = [], []
-    for _ in range(ROUNDS):
-        state = FeatureState(declaration)
-        prepared_in = updated_in = 0.0
-        for start in range(0, SPEED_ROWS, SPEED_BATCH):
-            begun = time.perf_counter()
-            seen = stage.prepare(frame[start : start + SPEED_BATCH])
-            prepared_at = time.perf_counter()
-            stage.update(seen, state)
-            prepared_in += prepared_at - begun
-            updated_in += time.perf_counter() - prepared_at
-        whole.append(prepared_in + updated_in)
-        ordered.append(updated_in)
-    return {"flows_per_second": SPEED_ROWS / min(whole), "ordered_flows_per_second": SPEED_ROWS / min(ordered)}
+def recall_lines(found: dict[str, Any]) -> list[str]:
+    """Return the comparison as lines of text."""
+    lines = []
+    for budget in map(str, BUDGETS):
+        lines.append(f"recall at {float(budget):.1%} false positives: without, with {len(found['columns'])} columns")
+        lines += [
+            f"  {name:<17} {found['without'][budget][name]:6.1%}  {found['with'][budget][name]:6.1%}"
+            for name in ATTACKS
+        ]
+    return lines
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -90,17 +79,22 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--rows", type=int, default=200_000, help="flows of each day (default: %(default)s)")
     parser.add_argument("--columns", nargs="+", help="computed columns to take (default: those of --neighbours)")
     parser.add_argument("--speed", action="store_true", help="measure the speed only")
+    parser.add_argument("--speed-rows", type=int, default=SPEED_ROWS, help="flows in memory (default: %(default)s)")
+    parser.add_argument("--job-rows", type=int, default=JOB_ROWS, help="flows of the jobs (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="rounds that count (default: %(default)s)")
+    parser.add_argument("--cache", type=Path, default=Path("build/bench"), help="where data and models are kept")
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args(arguments)
-    speed = stage_speed()
-    print(f"{speed['flows_per_second']:,.0f} flows/s on one thread ({speed['ordered_flows_per_second']:,.0f} in order)")
-    found = {} if options.speed else compare(options.rows, options.columns)
-    for budget in map(str, BUDGETS) if found else []:
-        print(f"recall at {float(budget):.1%} false positives: without, with {len(found['columns'])} columns")
-        for name in ATTACKS:
-            print(f"  {name:<17} {found['without'][budget][name]:6.1%}  {found['with'][budget][name]:6.1%}")
+    options.cache.mkdir(parents=True, exist_ok=True)
+    result: dict[str, Any] = {"benchmark": "neighbours", "machine": describe_machine(), "rounds": options.rounds}
+    result["speed"] = stage_speed(options.speed_rows, rounds=options.rounds)
+    result["job"] = job_costs(options.cache, options.job_rows, rounds=options.rounds)
+    print(f"{timing_line(result)}\n\n{speed_table(result)}")
+    if not options.speed:
+        result |= compare(options.rows, options.columns)
+        print("\n".join(["", *recall_lines(result)]))
     if options.json is not None:
-        options.json.write_text(json.dumps({**found, "speed": speed}, indent=2) + "\n")
+        write_measurement(options.json, result)
 
 
 if __name__ == "__main__":

@@ -13,15 +13,16 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
-from netsieve.bench.capture import capture_table
+from netsieve.bench.event_job import LARGEST_RATIO, SCORE, job_ratios, job_table
 from netsieve.bench.measurement import read_measurements, timing_line
 from netsieve.bench.memory import LARGEST_GROWTH, MEMORY_AIM_BYTES, memory_table
+from netsieve.bench.neighbour_speed import speed_table
 from netsieve.bench.pipelines import EXPERT, OURS, STUDENT, pipelines_table
-from netsieve.bench.readers_eve import readers_table
+from netsieve.bench.reading import reader_rate, reader_ratio, reading_table
 from netsieve.bench.scoring import scoring_table
 from netsieve.bench.stages import SCORE_STAGE, WRITE_STAGE, stages_table
-from netsieve.bench.startup import SCORE, startup_table
-from netsieve.bench.zeek_logs import zeek_table
+from netsieve.bench.startup import SCORE as START_SCORE
+from netsieve.bench.startup import startup_table
 
 Measurements = dict[str, list[dict[str, Any]]]
 
@@ -29,6 +30,16 @@ STUDENT_AIM: Final = 20.0
 EXPERT_AIMS: Final = {1_000_000: 1.3, 10_000_000: 1.7}
 RECORD_AIM_SECONDS: Final = 60e-6
 STARTUP_AIM_SECONDS: Final = 1.0
+READING_RATES: Final = {"eve.flow": ("Suricata events read", 0.6e6), "pcap.packets": ("packets of captures read", 2e6)}
+"""Tasks, and lines or packets per second and core."""
+READING_RATIOS: Final = {
+    "eve.flow": ("Suricata events read", "polars", 6.0),
+    "zeek.tsv": ("Zeek's conn log read", "polars", 3.0),
+    "pcap.nfstream": ("flows of captures", "nfstream", 15.0),
+}
+"""Tasks, a peer, and how many times faster than it."""
+NEIGHBOURS_AIM: Final = 0.5e6
+"""Flows per second of the stateful features on one thread."""
 
 HEADER: Final = """\
 # Performance
@@ -89,13 +100,40 @@ def aims(measurements: Measurements) -> Iterator[Aim]:
                 met,
             )
     for result in measurements.get("startup", []):
-        seconds = median(result["wall_seconds"][SCORE])
+        seconds = median(result["wall_seconds"][START_SCORE])
         yield Aim(
             "`netsieve score` of 1,000 rows",
             f"{STARTUP_AIM_SECONDS:.1f} s",
             f"{seconds:.2f} s",
             seconds < STARTUP_AIM_SECONDS,
         )
+    yield from _reading_aims(measurements)
+
+
+def _reading_aims(measurements: Measurements) -> Iterator[Aim]:
+    """Yield the aims of reading logs, of the neighbour features, and of a whole job on a large file."""
+    for tasks in (result["tasks"] for result in measurements.get("reading", [])):
+        for name, (what, aim) in READING_RATES.items():
+            if name in tasks:
+                rate = reader_rate(tasks[name])
+                yield Aim(f"{what} on one core", f"{aim / 1e6:g} M/s", f"{rate / 1e6:.2f} M/s", rate >= aim)
+        for name, (what, peer, least) in READING_RATIOS.items():
+            if name in tasks and (ratio := reader_ratio(tasks[name], peer)) is not None:
+                yield Aim(f"{what} faster than {peer}, one core", f"{least:g}x", f"{ratio:.1f}x", ratio >= least)
+    for result in measurements.get("neighbours", []):
+        rate = result["speed"]["rows"] / median(result["speed"]["columns"]["usual"]["seconds"])
+        yield Aim(
+            "neighbour features, one thread",
+            f"{NEIGHBOURS_AIM / 1e6:g} M flows/s",
+            f"{rate / 1e6:.2f} M flows/s",
+            rate >= NEIGHBOURS_AIM,
+        )
+    for result in measurements.get("event_job", []):
+        for threads in result["threads"]:
+            ratio = median(job_ratios(result, threads, SCORE))
+            what = f"{result['bytes'] / 1e6:,.0f} MB of events scored to Parquet, against reading alone, "
+            what += f"{threads} thread{'s' * (threads != '1')}"
+            yield Aim(what, f"{LARGEST_RATIO:g}x", f"{ratio:.2f}x", ratio <= LARGEST_RATIO)
 
 
 def performance_page(measurements: Measurements) -> str:
@@ -108,9 +146,9 @@ def performance_page(measurements: Measurements) -> str:
         "memory": ("Memory", memory_table),
         "scoring": ("Scoring in memory", scoring_table),
         "startup": ("Start-up", startup_table),
-        "readers_eve": ("Reading Suricata events", readers_table),
-        "zeek_logs": ("Reading Zeek logs", zeek_table),
-        "capture": ("Reading packet captures", capture_table),
+        "reading": ("Reading logs and captures", reading_table),
+        "event_job": ("A large file of Suricata events", job_table),
+        "neighbours": ("Neighbour features", speed_table),
     }
     for name, (title, table) in sections.items():
         for i, result in enumerate(measurements.get(name, [])):

@@ -2,8 +2,11 @@ import json
 
 import numpy as np
 import polars as pl
+import pytest
 
-from netsieve.bench import neighbours
+from netsieve.bench import neighbour_speed, neighbours
+from netsieve.bench.measurement import read_measurements
+from netsieve.bench.performance import performance_page
 
 
 def test_recall_is_taken_at_the_budget_of_normal_records():
@@ -14,11 +17,22 @@ def test_recall_is_taken_at_the_budget_of_normal_records():
     assert found == dict.fromkeys(neighbours.ATTACKS, 0.0) | {"ddos": 3 / 5}
 
 
-def test_the_speed_is_written(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(neighbours, "SPEED_ROWS", 2000)
-    monkeypatch.setattr(neighbours, "SPEED_BATCH", 900)
-    monkeypatch.setattr(neighbours, "ROUNDS", 1)
-    neighbours.main(["--speed", "--json", str(tmp_path / "out.json")])
-    speed = json.loads((tmp_path / "out.json").read_text())["speed"]
-    assert speed["ordered_flows_per_second"] > speed["flows_per_second"] > 0
-    assert "flows/s on one thread" in capsys.readouterr().out
+def test_the_speed_is_of_all_columns_too(monkeypatch):
+    monkeypatch.setattr(neighbour_speed, "SPEED_BATCH", 900)
+    speed = neighbour_speed.stage_speed(2000, rounds=2)
+    assert {name: taken["count"] for name, taken in speed["columns"].items()} == {"usual": 16, "all": 42}
+    for taken in speed["columns"].values():
+        assert len(taken["seconds"]) == 2
+        for whole, ordered in zip(taken["seconds"], taken["ordered_seconds"], strict=True):
+            assert whole > ordered > 0
+
+
+@pytest.mark.slow
+def test_the_speed_is_on_the_page(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(neighbour_speed, "JOB_TRAINING_ROWS", 5000)
+    sizes = ["--speed-rows", "2000", "--job-rows", "3000", "--rounds", "1", "--cache", str(tmp_path)]
+    neighbours.main(["--speed", *sizes, "--json", str(tmp_path / "out" / "neighbours.json")])
+    result = json.loads((tmp_path / "out" / "neighbours.json").read_text())
+    assert set(result["job"]["threads"]) == {"1", "2"}
+    assert neighbour_speed.speed_table(result) in capsys.readouterr().out
+    assert "| 2 | with neighbour features |" in performance_page(read_measurements(tmp_path / "out"))
