@@ -16,13 +16,11 @@ from numpy.typing import NDArray
 from netsieve.kernels.jit import kernel
 
 LEVELS: Final = 24
-"""Levels of surprise that are told apart: a quarter of a power of ten each, up to one calibration record in a million."""
+"""Levels of surprise that are told apart, a quarter of a power of ten each: up to one record in a million."""
 LEVELS_PER_DECADE: Final = 4
 INDEPENDENT_RECORDS: Final = 32.0
 """Surprising records of an entity that count in full; with more it is taken for a smaller sample that has so many. Its
-records are much alike: in full they would rank the busiest entities first. Measured on generated traffic, with 10, 32,
-100 and all of them 85, 85, 65 and 55 % of the first 20 sources are attackers, and the beacon's median rank among
-pairs is 1,330, 201, 156 and 158."""
+records are much alike: in full they would rank the busiest entities first."""
 
 
 @kernel()

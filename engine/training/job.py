@@ -29,9 +29,11 @@ from netsieve.engine.features.inference import fit_schema, infer_schema
 from netsieve.engine.features.neighbours import Neighbours
 from netsieve.engine.features.schema import FeatureSchema
 from netsieve.engine.features.schema_file import schema_declaration
+from netsieve.engine.features.stage import NeighbourStage
 from netsieve.engine.sinks.atomic import output_error
 from netsieve.engine.thresholds.calibration import Calibration
 from netsieve.engine.thresholds.policy import best_f1_threshold, default_policy, parse_policy
+from netsieve.engine.training.balance import balanced_rows
 from netsieve.engine.training.labels import normal_records, record_time
 from netsieve.engine.training.neighbours import add_neighbours, computed_frame, with_declaration
 from netsieve.engine.training.splits import Splits, SplitShares, split_records
@@ -173,6 +175,7 @@ def train_detector(
     threshold: str | None = None,
     time_column: str | None = None,
     shares: SplitShares | None = None,
+    balance_pairs: bool = True,
     parameters: Mapping[str, Any] | None = None,
     initial_weights: str | Path | None = None,
     seed: int = 0,
@@ -204,6 +207,9 @@ def train_detector(
         Splits by this column; None: by the first time stamp among the columns, if there is one.
     shares
         Shares of training, validation, calibration and test.
+    balance_pairs
+        Whether records of busy pairs of hosts are left out of training and validation where there are neighbour
+        features and no labels (:mod:`netsieve.engine.training.balance`).
     parameters
         Parameters of the detector that differ from its defaults.
     initial_weights
@@ -246,6 +252,9 @@ def train_detector(
     )
     time = record_time(frame, unfitted, time_column)
     splits = _split_labelled(is_normal, labelled, None if time is None else time[1], shares, seed)
+    drawn = len(splits.train) + len(splits.validation)
+    if is_normal is None and declaration is not None and balance_pairs:
+        splits = _balanced(splits, frame, declaration, seed)
     if chosen_policy is not None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the warning comes with the threshold; a refusal must come before training
@@ -307,6 +316,7 @@ def train_detector(
             "read": frame.height,
             "without_label": int((~labelled).sum()),
             **{name: len(getattr(splits, name)) for name in ("train", "validation", "calibration", "test")},
+            "train_left_out": drawn - len(splits.train) - len(splits.validation),
             "test_attacks": None if is_attack is None else int(is_attack.sum()),
             "test_chose_threshold": int((~evaluated).sum()),
         },
@@ -400,6 +410,17 @@ def _split_labelled(
             part = np.sort(generator.choice(part, LARGEST_PART, replace=False))
         parts[name] = part
     return Splits(**parts, by_time=splits.by_time)
+
+
+def _balanced(splits: Splits, frame: pl.DataFrame, declaration: Neighbours, seed: int) -> Splits:
+    """Return the splits with records of busy pairs left out of what the detector is fitted on."""
+    stage = NeighbourStage(declaration)
+    fitted_on = {}
+    for name in ("train", "validation"):
+        rows = getattr(splits, name)
+        seen = stage.prepare(frame.select(declaration.input_columns)[rows])
+        fitted_on[name] = rows[balanced_rows(seen.keys["pair"], seed)]
+    return replace(splits, **fitted_on)
 
 
 def _half_of_each_class(is_attack: NDArray[np.bool_], seed: int) -> NDArray[np.bool_]:
