@@ -37,7 +37,13 @@ def test_which_records_of_a_pair_stay_is_drawn():
 @pytest.mark.parametrize(("label", "left_out"), [(None, True), ("IsAnomaly", False)])
 def test_busy_pairs_are_bounded_where_no_label_tells_normal_records(label, left_out):
     frame = generate_traffic(3000, seed=1, hosts=60).drop("Attack")
-    options = {"neighbours": True, "parameters": {"max_draws": 256}, "progress": False, "device": "cpu", "threshold": "mean_std:3"}
+    options = {
+        "neighbours": True,
+        "parameters": {"max_draws": 256},
+        "progress": False,
+        "device": "cpu",
+        "threshold": "mean_std:3",
+    }
     if label is None:
         frame = frame.drop("IsAnomaly")
     else:
