@@ -1,7 +1,7 @@
 """The page of detection quality: ``python -m netsieve.bench.results`` measures and writes docs/results.md.
 
-What was measured is kept in benchmarks/quality.json and benchmarks/ablation.json; the page is made from these
-files, so that no figure on it is typed by hand.
+What was measured is kept in benchmarks/quality.json, neighbours.json and ablation.json; the page is made from these
+files, so that no figure on it is typed by hand. All but the ablation is measured unless a part is asked for.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from netsieve.bench.ablation import compare_variants
-from netsieve.bench.datasets import BY_FILE_SETS, SETS, load_set
+from netsieve.bench.datasets import BY_FILE_SETS, SETS, LabelledSet, load_set
 from netsieve.bench.machine import describe_machine
 from netsieve.bench.measurement import read_measurements, write_measurement
+from netsieve.bench.neighbour_results import NEIGHBOUR_SETS, measure_neighbours
 from netsieve.bench.quality import measure_set
 from netsieve.bench.results_page import results_page
 
@@ -27,16 +28,20 @@ ABLATION_SEEDS: Final = (0,)
 QUICK_ROWS: Final = 5_000
 QUALITY_FILE: Final = "quality.json"
 ABLATION_FILE: Final = "ablation.json"
+NEIGHBOURS_FILE: Final = "neighbours.json"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure what is asked for and write the page."""
     parser = argparse.ArgumentParser(prog="python -m netsieve.bench.results", description=__doc__)
     parser.add_argument("--data", type=Path, help="folder of the real data sets (default: $NETSIEVE_DATA)")
-    parser.add_argument("--sets", nargs="+", choices=tuple(SETS), default=tuple(SETS), metavar="SET")
+    parser.add_argument("--sets", nargs="+", choices=(*SETS, *NEIGHBOUR_SETS), metavar="SET", help="default: all")
     parser.add_argument("--seeds", nargs="+", type=int, metavar="N", help="seeds of split and training")
     parser.add_argument("--quick", action="store_true", help=f"one seed, at most {QUICK_ROWS:,} records a set")
-    parser.add_argument("--ablation", action="store_true", help="compare variants of the recipe instead")
+    part = parser.add_mutually_exclusive_group()
+    part.add_argument("--quality", action="store_true", help="only measure the detector on the labelled tables")
+    part.add_argument("--neighbours", action="store_true", help="only measure what neighbour features add")
+    part.add_argument("--ablation", action="store_true", help="only compare variants of the recipe")
     parser.add_argument("--page-only", action="store_true", help="only write the page from earlier measurements")
     parser.add_argument("--measurements", type=Path, default=Path("benchmarks"), help="default: %(default)s")
     parser.add_argument("--page", type=Path, default=Path("docs/results.md"), help="default: %(default)s")
@@ -46,26 +51,48 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if root is None or not (root / "README.md").is_file():
             print("netsieve: error: no real data found; name its folder with --data or NETSIEVE_DATA", file=sys.stderr)
             return 1
-        if options.ablation:
-            seeds = options.seeds or ABLATION_SEEDS
-            sets = [name for name in options.sets if name not in BY_FILE_SETS]
-            _measure("ablation", options.measurements / ABLATION_FILE, sets, seeds, root, compare_variants)
-        else:
-            seeds = options.seeds or (SEEDS[:1] if options.quick else SEEDS)
-            largest = QUICK_ROWS if options.quick else None
-            _measure(
-                "quality",
-                options.measurements / QUALITY_FILE,
-                options.sets,
-                seeds,
-                root,
-                lambda labelled, seed: measure_set(labelled, seed, largest=largest),
-                largest_rows=largest,
-            )
+        _measure_parts(options, root)
     options.page.parent.mkdir(parents=True, exist_ok=True)
     options.page.write_text(results_page(read_measurements(options.measurements)), encoding="utf-8")
     print(f"{options.page} written")
     return 0
+
+
+def _measure_parts(options: argparse.Namespace, root: Path) -> None:
+    """Measure the parts that are asked for, each into its file."""
+    seeds = options.seeds or (SEEDS[:1] if options.quick else SEEDS)
+    wanted = options.sets or (*SETS, *NEIGHBOUR_SETS)
+
+    def load(name: str) -> LabelledSet:
+        return load_set(name, root)
+
+    if options.ablation:
+        sets = [name for name in SETS if name in wanted and name not in BY_FILE_SETS]
+
+        seeds = options.seeds or ABLATION_SEEDS
+        _measure("ablation", options.measurements / ABLATION_FILE, sets, seeds, load, compare_variants)
+        return
+    if not options.neighbours:
+        largest = QUICK_ROWS if options.quick else None
+        _measure(
+            "quality",
+            options.measurements / QUALITY_FILE,
+            [name for name in SETS if name in wanted],
+            seeds,
+            load,
+            lambda labelled, seed: measure_set(labelled, seed, largest=largest),
+            largest_rows=largest,
+        )
+    if not options.quality:
+        _measure(
+            "neighbours",
+            options.measurements / NEIGHBOURS_FILE,
+            [name for name in NEIGHBOUR_SETS if name in wanted],
+            seeds,
+            lambda name: name,
+            lambda name, seed: measure_neighbours(name, root, seed, quick=options.quick),
+            quick=options.quick,
+        )
 
 
 def _default_data() -> Path | None:
@@ -78,8 +105,8 @@ def _measure(  # noqa: PLR0917
     path: Path,
     sets: Sequence[str],
     seeds: Sequence[int],
-    root: Path,
-    measure: Callable[..., Any],
+    load: Callable[[str], Any],
+    measure: Callable[[Any, int], Any],
     **settings: Any,
 ) -> None:
     """Measure every set with every seed, and write the measurement after each so that nothing is lost."""
@@ -87,11 +114,12 @@ def _measure(  # noqa: PLR0917
     files: dict[str, str] = {}
     started = time.perf_counter()
     for name in sets:
-        labelled = load_set(name, root)
-        files[name] = labelled.file
+        loaded = load(name)
+        if isinstance(loaded, LabelledSet):
+            files[name] = loaded.file
         for seed in seeds:
             set_started = time.perf_counter()
-            runs.setdefault(name, []).append(measure(labelled, seed))
+            runs.setdefault(name, []).append(measure(loaded, seed))
             print(f"{name}, seed {seed}: {time.perf_counter() - set_started:.1f} s", file=sys.stderr, flush=True)
         result = {
             "benchmark": benchmark,

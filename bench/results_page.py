@@ -10,6 +10,7 @@ import numpy as np
 from netsieve.bench.ablation import LARGEST_TEST, LARGEST_TRAIN
 from netsieve.bench.datasets import BY_FILE_SETS, DEVELOPMENT_SETS, MAIN_SETS
 from netsieve.bench.machine import machine_line
+from netsieve.bench.neighbour_page import neighbour_sections
 from netsieve.bench.quality import FOREST_PREPARED, FOREST_RAW, FOREST_TREES, NETSIEVE
 
 AUROC_AIM: Final = 0.03
@@ -60,6 +61,8 @@ def results_page(measurements: dict[str, list[dict[str, Any]]]) -> str:
     parts = [HEADER]
     for result in measurements.get("quality", []):
         parts += [_provenance(result), PROTOCOL, *_quality_sections(result)]
+    for result in measurements.get("neighbours", []):
+        parts += neighbour_sections(result)
     for result in measurements.get("ablation", []):
         parts += _ablation_section(result)
     return "\n".join(parts).rstrip() + "\n"

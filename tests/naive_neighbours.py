@@ -149,7 +149,22 @@ def regularity(ids, elapsed, values, memory=32):
     return out
 
 
-def ranking(names, scores, surprise, flags, worst=10):
+def departure(surprise, calibration_records, independent=32):
+    """Return how far an entity's records depart from the calibration's, in powers of ten."""
+    largest = 0.0
+    for quarter in range(1, 25):
+        k = sum(value >= quarter / 4 for value in surprise)
+        n = len(surprise) * (min(1, independent / k) if k else 1)
+        k = min(k, independent)
+        c = max((calibration_records + 1) / 10 ** (quarter / 4), 1)
+        e = (k + c) * n / (n + calibration_records)
+        f = (k + c) * calibration_records / (n + calibration_records)
+        if k > e:
+            largest = max(largest, k * math.log10(k / e) + c * math.log10(c / f))
+    return largest
+
+
+def ranking(names, scores, surprise, flags, calibration_records):
     """Return (name, surprise, records, anomalies, highest score) of each entity, worst first."""
     rows = {}
     for i, name in enumerate(names):
@@ -157,6 +172,6 @@ def ranking(names, scores, surprise, flags, worst=10):
             rows.setdefault(name, []).append(i)
     table = []
     for name, own in rows.items():
-        largest = sorted((surprise[i] for i in own), reverse=True)[:worst]
-        table.append((name, sum(largest) / worst, len(own), sum(flags[i] for i in own), max(scores[i] for i in own)))
+        evidence = departure([surprise[i] for i in own], calibration_records)
+        table.append((name, evidence, len(own), sum(flags[i] for i in own), max(scores[i] for i in own)))
     return sorted(table, key=lambda row: (-row[1], -row[3] / row[2], -row[3], -row[4], row[0]))

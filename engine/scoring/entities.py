@@ -1,12 +1,13 @@
 """A ranking of entities (hosts, users, pairs) by the scores of their records.
 
 A record's *surprise* is -log10 of the share of calibration records that score at least as high: 3 for a score that one
-in a thousand reaches. An entity's surprise is the mean over its ten worst records, where those that it does not have
-count as 0. Why not a sum, or a mean over all: a sum ranks the busiest hosts first, since every normal record adds some
-0.43 to it, and a mean lets a host hide a hundred anomalies among a million normal records. Ten records are more than
-the odd false alarm, so that one alone does not lead the list, and few enough to show a short attack. Surprise ends at
-log10(n + 1) for n calibration records, and many attackers reach that: they are then ranked by the share of anomalies
-among their records, so that a host with so many records that some must be rare comes behind.
+in a thousand reaches. An entity's surprise compares how many of its records reach a level of surprise with how many
+calibration records do, as a logarithm of likelihood ratios, at the level where that is largest
+(:func:`netsieve.kernels.ranking.compare_with_calibration`). Why not a sum, a mean, or the worst few records: a sum
+ranks the busiest hosts first, since every normal record adds some 0.43 to it; a mean lets a host hide a hundred
+anomalies among a million normal records; and of a million normal records the worst ten are rare too. Here a record
+of a level that one in a thousand reaches counts nothing where it is one of a thousand, nearly 3 where it is the only
+one, and ten of them ten times as much.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 ENTITIES_SUFFIX: Final = ".entities.csv"
 MOST_ENTITIES: Final = 1_000_000
-"""Entities ranked at a time; one more takes the place of that whose last record is the longest ago. 150 bytes each."""
+"""Entities ranked at a time; one more takes the place of that whose last record is the longest ago. 250 bytes each."""
 LONGEST_NAME: Final = 256
 """Characters of a name that are kept."""
 SEPARATOR: Final = "\x1f"
@@ -80,7 +81,7 @@ class EntityRanking:
         self._interner = _native.Interner(most, float("inf"))
         self._names: list[str] = []
         self._counts = np.zeros((0, 2), np.int64)
-        self._worst = np.zeros((0, 0), np.float32)
+        self._levels = np.zeros((0, 0), np.uint32)
         self._highest = np.zeros(0, np.float32)
 
     @property
@@ -104,7 +105,7 @@ class EntityRanking:
 
     def add(self, records: EntityRecords) -> None:
         """Take the records of a block, in order of the blocks."""
-        from netsieve.kernels.ranking import update_worst
+        from netsieve.kernels.ranking import update_levels
 
         ids, elapsed, _ = self._interner.assign(records.fingerprints, np.zeros(len(records.names)))
         self._make_room()
@@ -113,22 +114,22 @@ class EntityRanking:
         is_new = np.isnan(elapsed) & known
         for row in np.flatnonzero(is_new).tolist():
             self._names[ids[row]] = records.names[row]
-        update_worst(
-            ids, is_new, records.scores, records.surprise, records.flags, self._counts, self._highest, self._worst
+        update_levels(
+            ids, is_new, records.scores, records.surprise, records.flags, self._counts, self._highest, self._levels
         )
 
     def _make_room(self) -> None:
-        from netsieve.kernels.ranking import WORST_RECORDS
+        from netsieve.kernels.ranking import LEVELS
 
         if self._interner.size <= len(self._names):
             return
         wanted = min(max(FIRST_ENTITIES, 1 << (self._interner.size - 1).bit_length()), self._interner.max_entities)
-        counts, worst = np.zeros((wanted, 2), np.int64), np.zeros((wanted, WORST_RECORDS), np.float32)
+        counts, levels = np.zeros((wanted, 2), np.int64), np.zeros((wanted, LEVELS), np.uint32)
         highest = np.full(wanted, -np.inf, np.float32)
         held = len(self._names)
         if held:
-            counts[:held], worst[:held], highest[:held] = self._counts, self._worst, self._highest
-        self._counts, self._worst, self._highest = counts, worst, highest
+            counts[:held], levels[:held], highest[:held] = self._counts, self._levels, self._highest
+        self._counts, self._levels, self._highest = counts, levels, highest
         self._names += [""] * (wanted - held)
 
     def frame(self) -> pl.DataFrame:
@@ -138,7 +139,12 @@ class EntityRanking:
         are ranked by the share of anomalies among their records, then by their number, by the highest score, and by
         name.
         """
+        from netsieve.kernels.ranking import compare_with_calibration
+
         size = self._interner.size
+        surprise = np.zeros(size)
+        if size:
+            compare_with_calibration(self._counts[:size], self._levels[:size], self._calibration.n, surprise)
         names = pl.Series(self._names[:size], dtype=pl.String)
         if len(self.columns) > 1:
             parts = names.str.split_exact(SEPARATOR, len(self.columns) - 1).struct.unnest().get_columns()
@@ -148,7 +154,7 @@ class EntityRanking:
         table = pl.DataFrame(
             {
                 **dict(zip(headings, parts, strict=True)),
-                "surprise": self._worst[:size].mean(axis=1, dtype=np.float64) if size else np.zeros(0),
+                "surprise": surprise,
                 "records": self._counts[:size, 0],
                 "anomalies": self._counts[:size, 1],
                 "highest_score": self._highest[:size],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -17,6 +17,8 @@ from netsieve.engine.features.neighbours import Neighbours
 from netsieve.engine.features.preprocessing import with_scaling
 from netsieve.engine.features.schema import FeatureSchema, Scaling
 from netsieve.engine.features.schema_file import schema_declaration
+from netsieve.engine.features.stage import NeighbourStage
+from netsieve.engine.training.balance import balanced_rows
 from netsieve.engine.training.labels import normal_records, record_time
 from netsieve.engine.training.neighbours import add_neighbours, computed_frame, with_declaration
 from netsieve.engine.training.splits import Splits, SplitShares, split_records
@@ -44,6 +46,8 @@ class TrainingData:
         bool, of the test part; None without labels.
     records, without_label
         Records of the frame, and those of them that had no label and are in no part.
+    train_left_out
+        Records of busy pairs that were left out of training and validation.
     time_column
         Column that the parts follow each other by; None where they were drawn at random.
     """
@@ -59,6 +63,7 @@ class TrainingData:
     is_attack: NDArray[np.bool_] | None
     records: int
     without_label: int
+    train_left_out: int
     time_column: str | None
 
     @property
@@ -80,13 +85,14 @@ def prepare_data(
     schema: FeatureSchema | None = None,
     time_column: str | None = None,
     shares: SplitShares | None = None,
+    balance_pairs: bool = True,
     seed: int = 0,
 ) -> TrainingData:
     """Return the parts of a frame, encoded.
 
     Parameters
     ----------
-    frame, label, normal, features, ignore, schema_overrides, neighbours, time_column, shares, seed
+    frame, label, normal, features, ignore, schema_overrides, neighbours, time_column, shares, balance_pairs, seed
         As for :func:`netsieve.engine.training.job.train_detector`.
     scaling
         How all numbers are scaled, whatever the overrides say; None leaves it to them.
@@ -117,6 +123,9 @@ def prepare_data(
         unfitted = with_scaling(unfitted, scaling)
     time = record_time(frame, unfitted, time_column)
     splits = _split_labelled(is_normal, labelled, None if time is None else time[1], shares, seed)
+    drawn = len(splits.train) + len(splits.validation)
+    if is_normal is None and declaration is not None and balance_pairs:
+        splits = _balanced(splits, frame, declaration, seed)
     if schema is None:
         schema = fit_schema(unfitted, frame[splits.train])
     encoder = Encoder(schema)
@@ -127,6 +136,7 @@ def prepare_data(
         is_attack=None if is_normal is None else ~is_normal[splits.test],
         records=frame.height,
         without_label=int((~labelled).sum()),
+        train_left_out=drawn - len(splits.train) - len(splits.validation),
         time_column=None if time is None else time[0],
     )
 
@@ -196,3 +206,14 @@ def _split_labelled(
             part = np.sort(generator.choice(part, LARGEST_PART, replace=False))
         parts[name] = part
     return Splits(**parts, by_time=splits.by_time)
+
+
+def _balanced(splits: Splits, frame: pl.DataFrame, declaration: Neighbours, seed: int) -> Splits:
+    """Return the splits with records of busy pairs left out of what the detector is fitted on."""
+    stage = NeighbourStage(declaration)
+    fitted_on = {}
+    for name in ("train", "validation"):
+        rows = getattr(splits, name)
+        seen = stage.prepare(frame.select(declaration.input_columns)[rows])
+        fitted_on[name] = rows[balanced_rows(seen.keys["pair"], seed)]
+    return replace(splits, **fitted_on)

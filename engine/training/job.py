@@ -171,6 +171,7 @@ def train_detector(
     threshold: str | None = None,
     time_column: str | None = None,
     shares: SplitShares | None = None,
+    balance_pairs: bool = True,
     parameters: Mapping[str, Any] | None = None,
     initial_weights: str | Path | None = None,
     seed: int = 0,
@@ -204,6 +205,9 @@ def train_detector(
         Splits by this column; None: by the first time stamp among the columns, if there is one.
     shares
         Shares of training, validation, calibration and test.
+    balance_pairs
+        Whether records of busy pairs of hosts are left out of training and validation where there are neighbour
+        features and no labels (:mod:`netsieve.engine.training.balance`).
     parameters
         Parameters of the detector that differ from its defaults.
     initial_weights
@@ -251,6 +255,7 @@ def train_detector(
         schema=None if earlier is None else earlier.schema,
         time_column=time_column,
         shares=shares,
+        balance_pairs=balance_pairs,
         seed=seed,
     )
     check_policy(policy, data)
@@ -358,6 +363,7 @@ def training_result(
             "rows": {
                 "read": data.records,
                 "without_label": data.without_label,
+                "train_left_out": data.train_left_out,
                 **{name: len(getattr(data.splits, name)) for name in PARTS},
                 "test_attacks": None if is_attack is None else int(is_attack.sum()),
                 "test_chose_threshold": int((~evaluated).sum()),

@@ -58,7 +58,9 @@ def test_the_ranking_is_that_of_the_naive_twin_however_cut(calibration, rows, si
         part = slice(at, at + size)
         found.add(found.records(frame[part], scores[part], flags[part]))
     names = [None if name is None else name[:256] for name in frame["host"]]
-    expected = naive.ranking(names, scores.tolist(), calibration.surprise(scores).tolist(), flags.tolist())
+    expected = naive.ranking(
+        names, scores.tolist(), calibration.surprise(scores).tolist(), flags.tolist(), calibration.n
+    )
     table = found.frame()
     assert table.columns == ["host", "surprise", "records", "anomalies", "highest_score"]
     assert table.select("host", "records", "anomalies").rows() == [(row[0], row[2], row[3]) for row in expected]
@@ -86,7 +88,25 @@ def test_a_few_bad_records_lead_over_many_normal_ones(calibration):
     scores = np.concatenate([generator.lognormal(size=100_000), np.full(12, 40.0), [60.0]]).astype(np.float32)
     names = ["busy"] * 100_000 + ["bad"] * 12 + ["once"]
     found.add(found.records(pl.DataFrame({"host": names}), scores, scores > 20))
-    assert found.frame()["host"].to_list() == ["bad", "busy", "once"]
+    assert found.frame()["host"].to_list() == ["bad", "once", "busy"]
+    assert found.frame()["surprise"].to_list() == pytest.approx([29.3, 3.3, 0], abs=1)
+
+
+def test_what_is_rare_counts_less_where_it_is_rare_among_the_entitys_own_records(calibration):
+    found = EntityRanking(["host"], calibration)
+    thousandth = np.float32(calibration.score_at_position(0.999 * calibration.n))
+    normal = np.random.default_rng(2).lognormal(size=1000).clip(max=thousandth / 2)
+    scores = np.concatenate([normal, [thousandth] * (1 + 1 + 10 + 3000)]).astype(np.float32)
+    names = ["thousand"] * 1001 + ["one"] + ["ten"] * 10 + ["many"] * 3000
+    found.add(found.records(pl.DataFrame({"host": names}), scores, scores > 20))
+    table = found.frame()
+    assert table["host"].to_list() == ["many", "ten", "one", "thousand"]
+    one, thousand = table["surprise"][2], table["surprise"][3]
+    assert thousand < 0.3
+    assert one == pytest.approx(2.5, abs=0.3)
+    assert table["surprise"][1] == pytest.approx(9 * one, rel=0.1)
+    # 3,000 records of one kind count as 32 do
+    assert table["surprise"][0] == pytest.approx(32 * 0.9 * one, rel=0.15)
 
 
 def test_numbers_are_entities_too_and_clashing_names_are_kept_apart(calibration):
@@ -125,7 +145,7 @@ def test_files_are_ranked_beside_the_output(scorer, tmp_path, monkeypatch, threa
     scored = scorer.score(frame)
     surprise = scorer.calibration.surprise(scored["anomaly_score"].to_numpy()).tolist()
     columns = frame["SrcAddr"].to_list(), scored["anomaly_score"].to_list(), surprise, scored["is_anomaly"].to_list()
-    expected = naive.ranking(*columns)
+    expected = naive.ranking(*columns, scorer.calibration.n)
     assert table["SrcAddr"].to_list() == [row[0] for row in expected]
     assert table["records"].to_list() == [row[2] for row in expected]
     assert table["records"].sum() == 2000
