@@ -2,14 +2,12 @@
 #include <nanobind/nanobind.h>
 
 #include "columns.hpp"
+#include "entities.hpp"
 #include "json_lines.hpp"
+#include "keyed_hash.hpp"
 #include "networks.hpp"
 #include "pcap.hpp"
-#include "interner.hpp"
-#include "keyed_hash.hpp"
-#include "records.hpp"
 #include "zeek.hpp"
-#include "zeek_lists.hpp"
 
 NB_MODULE(_native, module) {
 #ifdef NDEBUG
@@ -17,10 +15,8 @@ NB_MODULE(_native, module) {
     nanobind::set_leak_warnings(false);
 #endif
     module.doc() = "Native kernels of netsieve.";
-    netsieve::register_records(module);
     netsieve::register_columns(module);
     netsieve::register_zeek(module);
-    netsieve::register_zeek_lists(module);
     netsieve::register_json_lines(module);
     netsieve::register_networks(module);
     netsieve::register_pcap(module);
