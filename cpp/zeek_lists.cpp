@@ -52,7 +52,7 @@ class Lists {
 
     // What is no array stays as it is.
     std::string_view text_of(std::string_view text) {
-        if (text == "[]") return {};
+        if (text == "[]") return text.substr(0, 0);
         value_.clear();
         if (append_plain_strings(text, value_)) return value_;
         simdjson::dom::array elements;
