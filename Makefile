@@ -2,6 +2,7 @@
 #
 #   PYTHON=python3.12     another interpreter (3.11 or newer)
 #   PIP_ARGS="..."        extra arguments for pip, such as the index of PyTorch's CPU builds
+#   FUZZ_SECONDS=60       seconds of each target of `make fuzz`; FUZZ_JOBS=2: targets at a time
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 SHELL := /bin/bash
@@ -13,7 +14,9 @@ BIN := $(CURDIR)/$(VENV)/bin
 EXTRAS := cpu,train,bench,dev
 SYSTEM_PACKAGES := g++ cmake python3-dev python3-venv libsimdjson-dev
 SOURCES := $(shell find src engine kernels export bench cpp -type f \( -name '*.py' -o -name '*.cpp' -o -name '*.hpp' -o -name 'py.typed' \))
-CPP_SOURCES := $(wildcard cpp/*.cpp cpp/*.hpp)
+CPP_SOURCES := $(wildcard cpp/*.cpp cpp/*.hpp cpp/fuzz/*.cpp cpp/fuzz/*.hpp)
+FUZZ_SECONDS ?= 600
+FUZZ_JOBS ?= 1
 
 .PHONY: help
 help:  ## list the targets
@@ -48,6 +51,11 @@ test-slow: install  ## the suites of more than ten seconds each: memory bounds, 
 .PHONY: test-random
 test-random: install  ## the tests with random examples: run it now and then, and keep what it finds as @example
 	HYPOTHESIS_PROFILE=random "$(BIN)/pytest" -m "not slow"
+
+.PHONY: fuzz
+fuzz: | system-packages  ## the native readers under sanitizers, ten minutes of fuzzing each (cpp/fuzz/README.md)
+	$(MAKE) --no-print-directory -C cpp/fuzz
+	"$(PYTHON)" cpp/fuzz/run.py --seconds $(FUZZ_SECONDS) --jobs $(FUZZ_JOBS)
 
 .PHONY: results
 results: install  ## detection quality on the real data sets; writes docs/results.md

@@ -6,16 +6,9 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "fingerprint.hpp"
+
 namespace netsieve {
-
-// Two of them are equal for equal cells, and else with a probability of 2^-128. All zeros: there is no value.
-struct Fingerprint {
-    std::uint64_t low = 0;
-    std::uint64_t high = 0;
-
-    bool operator==(const Fingerprint&) const = default;
-    bool is_missing() const { return low == 0 && high == 0; }
-};
 
 // SipHash-2-4 with 128 bits (Aumasson and Bernstein, "SipHash: a fast short-input PRF", INDOCRYPT 2012).
 Fingerprint siphash(const std::uint8_t* text, std::size_t size, const Fingerprint& key);

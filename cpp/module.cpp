@@ -3,14 +3,12 @@
 
 #include "columns.hpp"
 #include "derived.hpp"
-#include "interner.hpp"
+#include "entities.hpp"
 #include "json_lines.hpp"
 #include "keyed_hash.hpp"
 #include "networks.hpp"
 #include "pcap.hpp"
-#include "records.hpp"
 #include "zeek.hpp"
-#include "zeek_lists.hpp"
 
 NB_MODULE(_native, module) {
 #ifdef NDEBUG
@@ -18,11 +16,9 @@ NB_MODULE(_native, module) {
     nanobind::set_leak_warnings(false);
 #endif
     module.doc() = "Native kernels of netsieve.";
-    netsieve::register_records(module);
     netsieve::register_columns(module);
     netsieve::register_derived(module);
     netsieve::register_zeek(module);
-    netsieve::register_zeek_lists(module);
     netsieve::register_json_lines(module);
     netsieve::register_networks(module);
     netsieve::register_pcap(module);

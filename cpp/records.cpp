@@ -1,14 +1,10 @@
 #include "records.hpp"
 
-#include <nanobind/ndarray.h>
-
 #include <algorithm>
 #include <bit>
 #include <cstring>
 
 #include "simd.hpp"
-
-namespace nb = nanobind;
 
 namespace netsieve {
 
@@ -102,9 +98,7 @@ RecordSpan walk_record(const std::uint8_t* text, std::size_t start, std::size_t 
     }
 }
 
-namespace {
-
-RecordScan scan(const std::uint8_t* text, std::size_t size, const Dialect& dialect, bool final) {
+RecordScan scan_records(const std::uint8_t* text, std::size_t size, const Dialect& dialect, bool final) {
     RecordScan found;
     std::size_t start = 0;  // of the record at hand
     // Returns whether to go on.
@@ -149,39 +143,6 @@ RecordScan scan(const std::uint8_t* text, std::size_t size, const Dialect& diale
     while (more && start < size) more = walk();
     found.end = start;
     return found;
-}
-
-}  // namespace
-
-void register_records(nb::module_& module) {
-    nb::class_<RecordScan>(module, "RecordScan", "What scan_records found.")
-        .def_ro("records", &RecordScan::records, "Records, without blank lines and repeated headers.")
-        .def_ro("blank", &RecordScan::blank, "Blank lines between records.")
-        .def_ro("headers", &RecordScan::headers, "Repeated header lines.")
-        .def_ro("lines", &RecordScan::lines, "Newlines before end.")
-        .def_ro("end", &RecordScan::end, "Offset behind the last complete record.")
-        .def_ro("overlong_open", &RecordScan::overlong_open,
-                "Whether the record at end is longer than max_record and its first line has no end yet.");
-    module.def(
-        "scan_records",
-        [](nb::ndarray<const std::uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu> text, std::uint8_t delimiter,
-           nb::bytes header, std::size_t max_record, bool final) {
-            const Dialect dialect{delimiter, {header.c_str(), header.size()}, max_record};
-            nb::gil_scoped_release unlocked;
-            return scan(text.data(), text.size(), dialect, final);
-        },
-        nb::arg("text"), nb::arg("delimiter"), nb::arg("header"), nb::arg("max_record"), nb::arg("final"),
-        "Count the records of delimited text and find where the last complete one ends.\n\n"
-        "A double quote opens a quoted field at the start of a field only; within, quotes are doubled, and\n"
-        "delimiters and newlines are text. A record with text behind a closing quote, one that never closes its\n"
-        "quote (final), and one of more than max_record bytes ends with its first line.\n\n"
-        "Parameters\n----------\n"
-        "text\n    uint8 [n], beginning at a record.\n"
-        "delimiter\n    Byte between fields.\n"
-        "header\n    Bytes of the header line without its line end; records equal to it are counted apart. May be "
-        "empty.\n"
-        "max_record\n    Longest record in bytes.\n"
-        "final\n    Whether the text ends here: a record without line end is then complete.");
 }
 
 }  // namespace netsieve

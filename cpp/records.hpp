@@ -1,8 +1,6 @@
 // Where the records of delimited text begin and end.
 #pragma once
 
-#include <nanobind/nanobind.h>
-
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -67,6 +65,7 @@ RecordSpan walk_record(const std::uint8_t* text, std::size_t start, std::size_t 
 
 bool is_header(const std::uint8_t* text, std::size_t start, std::size_t end, std::string_view header);
 
-void register_records(nanobind::module_& module);
+// Counts the records of a text that begins at one, and finds where the last complete one ends. final as above.
+RecordScan scan_records(const std::uint8_t* text, std::size_t size, const Dialect& dialect, bool final);
 
 }  // namespace netsieve

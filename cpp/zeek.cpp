@@ -6,10 +6,13 @@
 #include <nanobind/stl/vector.h>
 
 #include <cstdint>
+#include <memory>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "zeek_lines.hpp"
+#include "zeek_lists.hpp"
 #include "zeek_parser.hpp"
 
 namespace nb = nanobind;
@@ -86,6 +89,17 @@ void register_zeek(nb::module_& module) {
         "Notes\n-----\n"
         "A record is rejected when its number of fields is not that of kinds, when it is too long, or when a cell of\n"
         "a wanted field is neither missing nor of the field's kind.");
+    module.def(
+        "comma_lists",
+        [](const std::shared_ptr<ColumnBuffers>& column, bool numbers) {
+            if (column->kind() != ColumnKind::text) throw std::invalid_argument("the column holds no text");
+            nb::gil_scoped_release unlocked;
+            return comma_lists(*column, numbers);
+        },
+        nb::arg("column"), nb::arg("numbers"),
+        "Return a text Column with JSON arrays as their elements with commas between them; other text as it is.\n\n"
+        "Null elements are \"-\", true and false T and F. numbers: all numbers are written in the shortest form that\n"
+        "reads back as the same float64, as parse_zeek writes those of kind 7.");
 }
 
 }  // namespace netsieve

@@ -1,13 +1,17 @@
 #include "zeek_lines.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
+
+#include "simd.hpp"
 
 namespace netsieve {
 
 namespace {
 
 constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
+constexpr std::uint8_t byte_order_mark_begin = 0xEF;
 
 // Header lines that say how the records after them are read.
 constexpr std::string_view directives[] = {"#separator", "#set_separator", "#empty_field", "#unset_field",
@@ -42,18 +46,19 @@ ZeekScan scan_zeek_lines(const std::uint8_t* text, std::size_t size, const std::
                          std::size_t max_record, bool final) {
     constexpr std::size_t lookahead = 2;  // "\r\n"
     ZeekScan found;
-    while (found.end < size) {
+    // The line at found.end, of whatever kind. Returns whether to go on.
+    const auto take_line = [&] {
         const Line line = line_at(text, found.end, size, max_record);
         const bool open = line.next == size && text[size - 1] != '\n';
         if (open && !final) {
             found.overlong_open = size - found.end > max_record + lookahead;
-            break;
+            return false;
         }
         if (line.kind == LineKind::header) {
             const auto* const begin = reinterpret_cast<const char*>(text) + line.start;
             if (is_news({begin, line.end - line.start}, known)) {
                 found.changed = true;
-                break;
+                return false;
             }
         }
         found.blank += line.kind == LineKind::blank;
@@ -61,7 +66,20 @@ ZeekScan scan_zeek_lines(const std::uint8_t* text, std::size_t size, const std::
         found.records += line.kind == LineKind::record || line.kind == LineKind::overlong;
         found.lines += !open;
         found.end = line.next;
-    }
+        return true;
+    };
+    for (std::size_t at = 0; at + 64 <= size; at += 64)
+        for (std::uint64_t newlines = equal_mask_64(text + at, '\n'); newlines; newlines &= newlines - 1) {
+            const std::uint8_t first = text[found.end];
+            if (first == '#' || first == '\r' || first == '\n' || first == byte_order_mark_begin) {
+                if (!take_line()) return found;
+            } else {  // a record, too long or not
+                ++found.records;
+                ++found.lines;
+                found.end = at + static_cast<std::size_t>(std::countr_zero(newlines)) + 1;
+            }
+        }
+    while (found.end < size && take_line()) continue;
     return found;
 }
 

@@ -1,18 +1,12 @@
 #include "zeek_lists.hpp"
 
-#include <nanobind/stl/shared_ptr.h>
 #include <simdjson.h>
 
 #include <cstdint>
-#include <memory>
-#include <stdexcept>
 #include <string>
 #include <string_view>
 
-#include "column_buffers.hpp"
 #include "zeek_cells.hpp"
-
-namespace nb = nanobind;
 
 namespace netsieve {
 
@@ -58,7 +52,7 @@ class Lists {
 
     // What is no array stays as it is.
     std::string_view text_of(std::string_view text) {
-        if (text == "[]") return {};
+        if (text == "[]") return text.substr(0, 0);
         value_.clear();
         if (append_plain_strings(text, value_)) return value_;
         simdjson::dom::array elements;
@@ -79,6 +73,8 @@ class Lists {
     std::string value_;
 };
 
+}  // namespace
+
 std::shared_ptr<ColumnBuffers> comma_lists(const ColumnBuffers& column, bool numbers) {
     auto result = std::make_shared<ColumnBuffers>(ColumnKind::text, column.rows());
     Lists lists(numbers);
@@ -92,22 +88,6 @@ std::shared_ptr<ColumnBuffers> comma_lists(const ColumnBuffers& column, bool num
     }
     result->finish(column.rows());
     return result;
-}
-
-}  // namespace
-
-void register_zeek_lists(nb::module_& module) {
-    module.def(
-        "comma_lists",
-        [](const std::shared_ptr<ColumnBuffers>& column, bool numbers) {
-            if (column->kind() != ColumnKind::text) throw std::invalid_argument("the column holds no text");
-            nb::gil_scoped_release unlocked;
-            return comma_lists(*column, numbers);
-        },
-        nb::arg("column"), nb::arg("numbers"),
-        "Return a text Column with JSON arrays as their elements with commas between them; other text as it is.\n\n"
-        "Null elements are \"-\", true and false T and F. numbers: all numbers are written in the shortest form that\n"
-        "reads back as the same float64, as parse_zeek writes those of kind 7.");
 }
 
 }  // namespace netsieve

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <memory>
 #include <span>
 #include <vector>
@@ -12,16 +11,14 @@
 #include "../flow_columns.hpp"
 #include "../flow_table.hpp"
 #include "../packet_columns.hpp"
+#include "check.hpp"
 
 namespace {
 
 using namespace netsieve;
+using fuzz::require;
 
 constexpr std::size_t max_packet = 262144, max_block = 1 << 24;
-
-void require(bool condition) {
-    if (!condition) std::abort();
-}
 
 template <typename Row, typename Column>
 void fill_all(std::span<const Column> columns, const std::vector<Row>& rows) {

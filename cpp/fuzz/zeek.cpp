@@ -1,28 +1,21 @@
 // Fuzzes the reading of Zeek's tab-separated logs, from bytes to columns. Any input must end without a fault, every
 // record must be taken or rejected, and where the text is cut must make no difference. The first two bytes of an input
 // say how it is read.
-//   g++ -std=c++20 -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all
-//       -I$(python -m nanobind --include_dir) $(python3-config --includes) cpp/fuzz/driver.cpp cpp/fuzz/zeek.cpp
-//       cpp/{zeek_parser,zeek_lines,zeek_cells,cells,column_buffers}.cpp -o fuzz_zeek
-//   ./fuzz_zeek SECONDS SEED FILE...
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 #include <vector>
 
 #include "../cells.hpp"
 #include "../zeek_lines.hpp"
 #include "../zeek_parser.hpp"
+#include "check.hpp"
 
 namespace {
 
 using namespace netsieve;
-
-void require(bool condition) {
-    if (!condition) std::abort();
-}
+using fuzz::require;
 
 struct Rows {
     std::size_t records = 0, rejected = 0, blank = 0, headers = 0;
@@ -108,7 +101,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
                             limits[how >> 5 & 3]};
     const std::vector<int>& kinds = tables[more & 3];
     const Rows whole = read_in_blocks(data, size, layout, kinds, size + 1);
-    const std::size_t block = std::max(std::size_t{1} << (more >> 3 & 15), size / 64);
+    const std::size_t block = std::max(std::size_t{1} << (more >> 3 & 15), size / 16);
     const Rows parts = read_in_blocks(data, size, layout, kinds, block);
     require(whole.records == parts.records && whole.rejected == parts.rejected);
     require(whole.blank == parts.blank && whole.headers == parts.headers && whole.texts == parts.texts);

@@ -105,8 +105,11 @@ class ColumnPlan:
     def _directions(self, frame: pl.DataFrame, home: HomeNetworks) -> pl.Series:
         inside: list[Any] = []
         for end, local in self._ends.items():
-            by_network = home.inside(frame[end])
-            inside.append(by_network if local is None else frame[local].fill_null(pl.Series(by_network)))
+            known = frame[local] if local is not None else None
+            if known is None or known.null_count():  # to look networks up takes longer than all else here
+                by_network = home.inside(frame[end])
+                known = by_network if known is None else known.fill_null(pl.Series(by_network))
+            inside.append(known)
         return directions(*inside).alias(DIRECTION)
 
 
@@ -130,14 +133,23 @@ def end_times(frame: pl.DataFrame) -> NDArray[np.float64]:
     float64 ``[n]``; NaN without a time. A record without a duration ended when it began.
     """
     times = _seconds(frame, "ts")
-    durations = _seconds(frame, "duration")
-    return times + np.where(np.isfinite(durations), durations, 0.0)
+    if "duration" not in frame.columns:
+        return times
+    durations = frame["duration"].cast(pl.Float64, strict=False).fill_null(0.0).to_numpy()
+    ends = times + durations
+    if not np.isfinite(durations).all():
+        np.copyto(ends, times, where=~np.isfinite(durations))
+    return ends
 
 
 def _seconds(frame: pl.DataFrame, name: str) -> NDArray[np.float64]:
+    """Return times as seconds since 1970 in an array of its own, float64 ``[n]``; NaN where one is missing."""
     if name not in frame.columns:
         return np.full(frame.height, np.nan)
     column = frame[name]
-    if isinstance(column.dtype, pl.Datetime):
-        column = column.cast(pl.Int64).cast(pl.Float64) / MICROSECONDS
-    return column.cast(pl.Float64, strict=False).fill_null(np.nan).to_numpy()
+    if not isinstance(column.dtype, pl.Datetime):
+        return column.cast(pl.Float64, strict=False).fill_null(np.nan).to_numpy()
+    seconds = column.to_physical().fill_null(0).to_numpy() / MICROSECONDS
+    if column.null_count():
+        seconds[column.is_null().to_numpy()] = np.nan
+    return seconds

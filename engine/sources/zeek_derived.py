@@ -13,6 +13,9 @@ DIRECTION: Final = "network_direction"
 DIRECTION_INPUTS: Final = {"id.orig_h": "local_orig", "id.resp_h": "local_resp"}
 """The ends of a connection, and the fields in which Zeek itself says whether they are inside, where a log has them."""
 
+MICROSECONDS_PER_HOUR: Final = 3_600_000_000
+MICROSECONDS_PER_DAY: Final = 24 * MICROSECONDS_PER_HOUR
+
 
 @dataclass(frozen=True, slots=True)
 class DerivedColumn:
@@ -44,7 +47,8 @@ def derived_columns(path: str | None) -> dict[str, DerivedColumn]:
     - ``ssl``: ``ssl_server_name_length``.
     """
     columns = dict(_OF_LOGS.get(path or "", {}))
-    columns["hour_of_day"] = _derived(pl.col("ts").dt.hour().cast(pl.Int64))
+    # of the microseconds, which is several times as fast as taking the date apart
+    columns["hour_of_day"] = _derived(pl.col("ts").to_physical() % MICROSECONDS_PER_DAY // MICROSECONDS_PER_HOUR)
     columns[DIRECTION] = DerivedColumn(frozenset(DIRECTION_INPUTS), None)
     return columns
 
