@@ -10,15 +10,19 @@ import onnx
 
 from netsieve.engine.detectors.core import Core
 from netsieve.engine.detectors.dense_autoencoder import DenseAutoencoder
+from netsieve.engine.detectors.tree_ensemble import ColumnTrees, TreeScore
 from netsieve.engine.errors import ExportError
 from netsieve.engine.features.schema import FeatureSchema
 from netsieve.export.autoencoder import add_autoencoder
 from netsieve.export.graph import CoreOutputs, Graph
 from netsieve.export.preprocessing import RecordColumns
+from netsieve.export.trees import add_column_trees, add_tree_score
 
 CORE_WRITERS: Final[Mapping[type, Callable[[Graph, RecordColumns, Any], CoreOutputs]]] = MappingProxyType(
     {
         DenseAutoencoder: add_autoencoder,
+        TreeScore: add_tree_score,
+        ColumnTrees: add_column_trees,
     }
 )
 """How the nodes of each type of core are added: ``score``, and ``feature_error`` where the score is its sum.

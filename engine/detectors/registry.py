@@ -57,6 +57,14 @@ DETECTORS: Final[Mapping[str, DetectorEntry]] = MappingProxyType(
                 "PrincipalComponents",
                 "PrincipalComponentsParameters",
             ),
+            DetectorEntry(
+                "isolation_forest",
+                "isolation forest (scikit-learn): how few random splits set a record apart",
+                "few assumptions, trained in seconds on any number of records; odd combinations of columns",
+                "netsieve.engine.detectors.isolation_forest",
+                "IsolationForest",
+                "IsolationForestParameters",
+            ),
         )
     }
 )
