@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,33 +63,86 @@ def isolation_trees(forest: Any, thresholds: ThresholdMap, missing_left: Missing
     2), so that a leaf adds ``-ln 2 * (depth + c(rows in the leaf)) / (trees * c(rows of a tree))``.
     """
     scale = -np.log(2) / (len(forest.estimators_) * float(average_path_length(forest.max_samples_)))
-    grown = [estimator.tree_ for estimator in forest.estimators_]
-    inner = [tree.children_left >= 0 for tree in grown]
-    columns = [
-        np.where(is_inner, np.asarray(chosen)[np.maximum(tree.feature, 0)], -1).astype(np.int64)
-        for tree, is_inner, chosen in zip(grown, inner, forest.estimators_features_, strict=True)
-    ]
-    split_column = np.concatenate([column[is_inner] for column, is_inner in zip(columns, inner, strict=True)])
-    split_value = np.concatenate([tree.threshold[is_inner] for tree, is_inner in zip(grown, inner, strict=True)])
-    if missing_left is None:
-        goes_left = np.concatenate(
-            [tree.missing_go_to_left[is_inner] for tree, is_inner in zip(grown, inner, strict=True)]
-        )
-    else:
-        goes_left = missing_left(split_column, split_value)
-    threshold = thresholds(split_column, split_value)
-    trees, first = [], 0
-    for tree, column, is_inner in zip(grown, columns, inner, strict=True):
-        splits = slice(first, first := first + int(is_inner.sum()))
+    grown = []
+    for estimator, chosen in zip(forest.estimators_, forest.estimators_features_, strict=True):
+        tree = estimator.tree_
         depth = _depths(tree.children_left, tree.children_right)
+        grown.append(
+            _GrownTree(
+                column=np.asarray(chosen, dtype=np.int64)[np.maximum(tree.feature, 0)],
+                threshold=tree.threshold,
+                left=tree.children_left,
+                right=tree.children_right,
+                missing_left=tree.missing_go_to_left,
+                is_leaf=tree.children_left < 0,
+                value=scale * (depth + average_path_length(tree.n_node_samples)),
+            )
+        )
+    return _joined(grown, thresholds, missing_left)
+
+
+def boosted_trees(classifier: Any, thresholds: ThresholdMap, missing_left: MissingMap | None = None) -> TreeEnsemble:
+    """Return the trees of fitted gradient-boosted trees, whose sum is the log-odds of the second of two classes.
+
+    Parameters
+    ----------
+    classifier
+        A fitted ``sklearn.ensemble.HistGradientBoostingClassifier`` of two classes, without categorical columns.
+    thresholds, missing_left
+        As for :func:`isolation_trees`.
+    """
+    # the log-odds before any tree have no public name; every tree's share of them is added to its leaves
+    start = float(np.ravel(classifier._baseline_prediction)[0]) / len(classifier._predictors)
+    grown = []
+    for (predictor,) in classifier._predictors:
+        nodes = predictor.nodes
+        grown.append(
+            _GrownTree(
+                column=nodes["feature_idx"].astype(np.int64),
+                threshold=nodes["num_threshold"],
+                left=nodes["left"],
+                right=nodes["right"],
+                missing_left=nodes["missing_go_to_left"],
+                is_leaf=nodes["is_leaf"].astype(np.bool_),
+                value=nodes["value"] + start,
+            )
+        )
+    return _joined(grown, thresholds, missing_left)
+
+
+class _GrownTree(NamedTuple):
+    """A tree as scikit-learn keeps it, an entry a node."""
+
+    column: NDArray[np.int64]
+    threshold: NDArray[np.float64]
+    left: NDArray[Any]
+    right: NDArray[Any]
+    missing_left: NDArray[Any]
+    is_leaf: NDArray[np.bool_]
+    value: NDArray[np.float64]
+
+
+def _joined(grown: Sequence[_GrownTree], thresholds: ThresholdMap, missing_left: MissingMap | None) -> TreeEnsemble:
+    """Return the trees with their thresholds mapped, all of them at once."""
+    column = np.concatenate([tree.column[~tree.is_leaf] for tree in grown])
+    value = np.concatenate([tree.threshold[~tree.is_leaf] for tree in grown])
+    threshold = thresholds(column, value)
+    if missing_left is None:
+        goes_left = np.concatenate([tree.missing_left[~tree.is_leaf] for tree in grown])
+    else:
+        goes_left = missing_left(column, value)
+    trees, first = [], 0
+    for tree in grown:
+        inner = ~tree.is_leaf
+        splits = slice(first, first := first + int(inner.sum()))
         trees.append(
             single_tree(
-                column,
-                _spread(is_inner, threshold[splits]),
-                tree.children_left,
-                tree.children_right,
-                scale * (depth + average_path_length(tree.n_node_samples)),
-                missing_left=_spread(is_inner, goes_left[splits].astype(np.bool_)),
+                np.where(inner, tree.column, -1),
+                _spread(inner, threshold[splits]),
+                tree.left,
+                tree.right,
+                tree.value,
+                missing_left=_spread(inner, goes_left[splits].astype(np.bool_)),
             )
         )
     return exactly_summable(joined_trees(trees, 1))

@@ -1,12 +1,11 @@
 import numpy as np
 import pytest
-from export_cases import KINDS, fitted_case, session
+from export_cases import KINDS, fitted_case, rows_at_thresholds, session
 from sklearn import ensemble
 
 from netsieve.engine.detectors.core import prepared_float32
 from netsieve.engine.detectors.isolation_forest import IsolationForest, IsolationForestParameters
 from netsieve.engine.detectors.sklearn_trees import average_path_length, thresholds_before_rounding
-from netsieve.engine.detectors.tree_ensemble import LEAF
 from netsieve.engine.errors import TrainingError
 from netsieve.export.cores import core_model
 from netsieve.export.parity import hard_rows
@@ -18,18 +17,6 @@ def sklearn_scores(schema, x_train, x, **options):
     forest = ensemble.IsolationForest(n_estimators=TREES, random_state=0, **options)
     forest.fit(prepared_float32(schema, x_train))
     return -forest.score_samples(prepared_float32(schema, x))
-
-
-def rows_at_thresholds(trees, schema, x, count=1000):
-    """Return rows with one number at a split's threshold, or one float32 step beside it."""
-    numeric = np.array([i for i, _ in schema.numeric])
-    rng = np.random.default_rng(0)
-    splits = rng.choice(np.flatnonzero((trees.column != LEAF) & (trees.column < len(numeric))), count)
-    rows = x[rng.integers(0, len(x), count)].copy()
-    threshold = trees.threshold[splits]
-    beside = np.stack([np.nextafter(threshold, np.float32(-np.inf)), threshold, np.nextafter(threshold, np.float32(3))])
-    rows[np.arange(count), numeric[trees.column[splits]]] = beside[rng.integers(0, 3, count), np.arange(count)]
-    return rows
 
 
 @pytest.mark.parametrize("kinds", KINDS.values(), ids=KINDS)
