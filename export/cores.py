@@ -13,6 +13,7 @@ from netsieve.engine.detectors.core import Core
 from netsieve.engine.detectors.dense_autoencoder import DenseAutoencoder
 from netsieve.engine.detectors.ensemble_core import EnsembleCore
 from netsieve.engine.detectors.variational_core import VariationalCore
+from netsieve.engine.detectors.tree_ensemble import ColumnTrees, TreeScore
 from netsieve.engine.errors import ExportError
 from netsieve.engine.features.schema import FeatureSchema
 from netsieve.export.autoencoder import add_autoencoder
@@ -21,6 +22,7 @@ from netsieve.export.ensemble import add_ensemble
 from netsieve.export.graph import CoreOutputs, Graph
 from netsieve.export.preprocessing import RecordColumns
 from netsieve.export.variational import add_variational
+from netsieve.export.trees import add_column_trees, add_tree_score
 
 CORE_WRITERS: Final[Mapping[type, Callable[[Graph, RecordColumns, Any], CoreOutputs]]] = MappingProxyType(
     {
@@ -28,6 +30,8 @@ CORE_WRITERS: Final[Mapping[type, Callable[[Graph, RecordColumns, Any], CoreOutp
         VariationalCore: add_variational,
         EnsembleCore: add_ensemble,
         DenseScore: add_dense_score,
+        TreeScore: add_tree_score,
+        ColumnTrees: add_column_trees,
     }
 )
 """How the nodes of each type of core are added: ``score``, and ``feature_error`` where the score is its sum.

@@ -103,6 +103,18 @@ def calibrated(detector, x):
     return calibration, {"percentile:95": float(np.float32(np.quantile(scores, 0.95))), "default": "percentile:95"}
 
 
+def rows_at_thresholds(trees, schema, x, count=1000):
+    """Return rows with one number at a split's threshold, or one float32 step beside it."""
+    numeric = np.array([i for i, _ in schema.numeric])
+    rng = np.random.default_rng(0)
+    splits = rng.choice(np.flatnonzero((trees.column >= 0) & (trees.column < len(numeric))), count)
+    rows = x[rng.integers(0, len(x), count)].copy()
+    threshold = trees.threshold[splits]
+    beside = np.stack([np.nextafter(threshold, np.float32(-np.inf)), threshold, np.nextafter(threshold, np.float32(3))])
+    rows[np.arange(count), numeric[trees.column[splits]]] = beside[rng.integers(0, 3, count), np.arange(count)]
+    return rows
+
+
 def session(model):
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1

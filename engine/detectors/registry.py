@@ -121,6 +121,30 @@ DETECTORS: Final[Mapping[str, DetectorEntry]] = MappingProxyType(
                 "PrincipalComponents",
                 "PrincipalComponentsParameters",
             ),
+            DetectorEntry(
+                "isolation_forest",
+                "isolation forest (scikit-learn): how few random splits set a record apart",
+                "few assumptions, trained in seconds on any number of records; odd combinations of columns",
+                "netsieve.engine.detectors.isolation_forest",
+                "IsolationForest",
+                "IsolationForestParameters",
+            ),
+            DetectorEntry(
+                "hbos",
+                "histogram-based outlier score: how empty the bins are that a record's values fall into",
+                "the quickest to train and to read; one column at a time; tells which features are odd",
+                "netsieve.engine.detectors.hbos",
+                "HistogramScore",
+                "HistogramScoreParameters",
+            ),
+            DetectorEntry(
+                "ecod",
+                "empirical cumulative distributions: how far out in their columns' tails a record's values lie",
+                "no parameters to choose; one column at a time, so that odd combinations are not seen",
+                "netsieve.engine.detectors.ecod",
+                "EmpiricalTails",
+                "EmpiricalTailsParameters",
+            ),
         )
     }
 )

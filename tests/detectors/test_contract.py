@@ -14,6 +14,7 @@ from netsieve.export.model import write_model
 NEURAL = ("autoencoder", "autoencoder_simple", "autoencoder_deep", "variational", "classifier")
 QUICK = {name: {"max_draws": 20_000} for name in NEURAL}
 QUICK["hybrid"] = {"member_parameters": {name: QUICK[name] for name in ("autoencoder", "classifier")}}
+QUICK["isolation_forest"] = {"trees": 60}
 QUICK["ensemble"] = {"members": ["autoencoder", "pca"], "member_parameters": {"autoencoder": QUICK["autoencoder"]}}
 """Parameters under which training takes a moment."""
 KNOWN_ATTACKS_ONLY = ("classifier",)
