@@ -57,6 +57,22 @@ DETECTORS: Final[Mapping[str, DetectorEntry]] = MappingProxyType(
                 "PrincipalComponents",
                 "PrincipalComponentsParameters",
             ),
+            DetectorEntry(
+                "nearest",
+                "nearest neighbour among 1,000 stored rows: differences against their usual size",
+                "records of many kinds, each rare; nothing to train, and it tells which features are odd",
+                "netsieve.engine.detectors.nearest",
+                "NearestNeighbours",
+                "NearestParameters",
+            ),
+            DetectorEntry(
+                "kmeans",
+                "distance to the nearest of 128 centres (k-means): differences against their usual size",
+                "as nearest, several times faster to score",
+                "netsieve.engine.detectors.kmeans",
+                "KMeansDistance",
+                "KMeansParameters",
+            ),
         )
     }
 )
