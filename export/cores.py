@@ -10,10 +10,12 @@ import onnx
 
 from netsieve.engine.detectors.core import Core
 from netsieve.engine.detectors.dense_autoencoder import DenseAutoencoder
+from netsieve.engine.detectors.gaussian import Ellipsoid, Mixture
 from netsieve.engine.detectors.stored_rows import StoredRows
 from netsieve.engine.errors import ExportError
 from netsieve.engine.features.schema import FeatureSchema
 from netsieve.export.autoencoder import add_autoencoder
+from netsieve.export.gaussian import add_ellipsoid, add_mixture
 from netsieve.export.graph import CoreOutputs, Graph
 from netsieve.export.preprocessing import RecordColumns
 from netsieve.export.stored_rows import add_stored_rows
@@ -21,6 +23,8 @@ from netsieve.export.stored_rows import add_stored_rows
 CORE_WRITERS: Final[Mapping[type, Callable[[Graph, RecordColumns, Any], CoreOutputs]]] = MappingProxyType(
     {
         DenseAutoencoder: add_autoencoder,
+        Ellipsoid: add_ellipsoid,
+        Mixture: add_mixture,
         StoredRows: add_stored_rows,
     }
 )

@@ -14,7 +14,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from netsieve.engine.detectors.stored_rows import BASE_SCORE, StoredRows
+from netsieve.engine.detectors.core import BASE_SCORE
+from netsieve.engine.detectors.stored_rows import StoredRows
 from netsieve.engine.errors import ExportError
 from netsieve.engine.features.preprocessing import feature_selection
 from netsieve.export.graph import FEATURE_ERROR, SCORE, CoreOutputs, Graph

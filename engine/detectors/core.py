@@ -23,6 +23,9 @@ with thresholds and a rounding would change the outcome, :func:`~netsieve.engine
 
 CHUNK_ROWS: Final = 16_384
 """Rows prepared or scored at a time, so that float64 intermediates stay small."""
+BASE_SCORE: Final = 1.0
+"""Added to distances of normal records' units: where most records lie at distance 0, rounding alone would else make
+the scores."""
 
 
 class Core(Protocol):

@@ -73,6 +73,22 @@ DETECTORS: Final[Mapping[str, DetectorEntry]] = MappingProxyType(
                 "KMeansDistance",
                 "KMeansParameters",
             ),
+            DetectorEntry(
+                "gaussian_mixture",
+                "Gaussian mixture: how unlikely a record is under a few normal distributions",
+                "normal records of several kinds, each with columns that go together",
+                "netsieve.engine.detectors.gaussian_mixture",
+                "GaussianMixture",
+                "GaussianMixtureParameters",
+            ),
+            DetectorEntry(
+                "elliptic_envelope",
+                "robust covariance: Mahalanobis distance from the bulk of the training records",
+                "training records that hold a few odd ones, and are of one kind; tells which features are odd",
+                "netsieve.engine.detectors.elliptic_envelope",
+                "EllipticEnvelope",
+                "EllipticEnvelopeParameters",
+            ),
         )
     }
 )

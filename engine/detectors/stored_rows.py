@@ -8,12 +8,10 @@ from typing import Any, ClassVar, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from netsieve.engine.detectors.core import View
+from netsieve.engine.detectors.core import BASE_SCORE, View
 
 NeighbourAggregation = Literal["mean", "farthest"]
 
-BASE_SCORE: Final = 1.0
-"""Score of a row that equals stored ones. Where most rows do, rounding alone would else make the scores."""
 PART_ROWS: Final = 2_048
 """Rows compared with all stored ones at a time, so that distances stay in the cache."""
 

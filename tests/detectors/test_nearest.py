@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 from export_cases import KINDS, fitted_case, session
 
+from netsieve.engine.detectors.core import BASE_SCORE
 from netsieve.engine.detectors.coreset import random_rows, spread_rows
 from netsieve.engine.detectors.kmeans import KMeansDistance, KMeansParameters
 from netsieve.engine.detectors.nearest import NearestNeighbours, NearestParameters
-from netsieve.engine.detectors.stored_rows import BASE_SCORE, StoredRows
+from netsieve.engine.detectors.stored_rows import StoredRows
 from netsieve.engine.errors import ExportError, TrainingError
 from netsieve.engine.features.preprocessing import prepare
 from netsieve.export.cores import core_model
