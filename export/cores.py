@@ -11,12 +11,14 @@ import onnx
 from netsieve.engine.detectors.core import Core
 from netsieve.engine.detectors.dense_autoencoder import DenseAutoencoder
 from netsieve.engine.detectors.gaussian import Ellipsoid, Mixture
+from netsieve.engine.detectors.hyperplane import FourierHyperplane, Hyperplane, WhitenedHyperplane
 from netsieve.engine.detectors.stored_rows import StoredRows
 from netsieve.engine.errors import ExportError
 from netsieve.engine.features.schema import FeatureSchema
 from netsieve.export.autoencoder import add_autoencoder
 from netsieve.export.gaussian import add_ellipsoid, add_mixture
 from netsieve.export.graph import CoreOutputs, Graph
+from netsieve.export.hyperplane import add_fourier_hyperplane, add_hyperplane, add_whitened_hyperplane
 from netsieve.export.preprocessing import RecordColumns
 from netsieve.export.stored_rows import add_stored_rows
 
@@ -25,6 +27,9 @@ CORE_WRITERS: Final[Mapping[type, Callable[[Graph, RecordColumns, Any], CoreOutp
         DenseAutoencoder: add_autoencoder,
         Ellipsoid: add_ellipsoid,
         Mixture: add_mixture,
+        FourierHyperplane: add_fourier_hyperplane,
+        Hyperplane: add_hyperplane,
+        WhitenedHyperplane: add_whitened_hyperplane,
         StoredRows: add_stored_rows,
     }
 )

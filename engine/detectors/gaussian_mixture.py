@@ -36,11 +36,11 @@ class GaussianMixtureParameters(DetectorParameters):
 
     detector: ClassVar[str] = "gaussian_mixture"
 
-    components: int = 8
+    components: int = 16
     covariance: Literal["full", "diagonal"] = "full"
     regularisation: float = 0.01
     largest_step_count: int = 100
-    largest_training_set: int = 50_000
+    largest_training_set: int = 20_000
 
     def __post_init__(self) -> None:
         self.check(

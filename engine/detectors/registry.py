@@ -89,6 +89,22 @@ DETECTORS: Final[Mapping[str, DetectorEntry]] = MappingProxyType(
                 "EllipticEnvelope",
                 "EllipticEnvelopeParameters",
             ),
+            DetectorEntry(
+                "one_class_svm",
+                "one-class support vector machine by gradient descent, over random features of a Gaussian kernel",
+                "normal records of one kind, in a bounded region; without the kernel a linear baseline",
+                "netsieve.engine.detectors.one_class_svm",
+                "OneClassSvm",
+                "OneClassSvmParameters",
+            ),
+            DetectorEntry(
+                "dose",
+                "density of states: whitened principal components, then a one-class support vector machine",
+                "as one_class_svm, where columns go together and small departures from that matter",
+                "netsieve.engine.detectors.dose",
+                "DensityOfStates",
+                "DensityOfStatesParameters",
+            ),
         )
     }
 )
