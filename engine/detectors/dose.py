@@ -34,7 +34,7 @@ class DensityOfStatesParameters(SupportParameters):
 
     detector: ClassVar[str] = "dose"
 
-    regularisation: float = 0.01
+    regularisation: float = 0.1
 
     def __post_init__(self) -> None:
         self.check(conditions={"regularisation": (1e-3 <= self.regularisation <= 1e3, "a number from 0.001 to 1000")})
