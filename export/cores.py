@@ -14,15 +14,21 @@ from netsieve.engine.detectors.dense_autoencoder import DenseAutoencoder
 from netsieve.engine.detectors.ensemble_core import EnsembleCore
 from netsieve.engine.detectors.variational_core import VariationalCore
 from netsieve.engine.detectors.tree_ensemble import ColumnTrees, TreeScore
+from netsieve.engine.detectors.gaussian import Ellipsoid, Mixture
+from netsieve.engine.detectors.hyperplane import FourierHyperplane, Hyperplane, WhitenedHyperplane
+from netsieve.engine.detectors.stored_rows import StoredRows
 from netsieve.engine.errors import ExportError
 from netsieve.engine.features.schema import FeatureSchema
 from netsieve.export.autoencoder import add_autoencoder
 from netsieve.export.classifier import add_dense_score
 from netsieve.export.ensemble import add_ensemble
+from netsieve.export.gaussian import add_ellipsoid, add_mixture
 from netsieve.export.graph import CoreOutputs, Graph
+from netsieve.export.hyperplane import add_fourier_hyperplane, add_hyperplane, add_whitened_hyperplane
 from netsieve.export.preprocessing import RecordColumns
 from netsieve.export.variational import add_variational
 from netsieve.export.trees import add_column_trees, add_tree_score
+from netsieve.export.stored_rows import add_stored_rows
 
 CORE_WRITERS: Final[Mapping[type, Callable[[Graph, RecordColumns, Any], CoreOutputs]]] = MappingProxyType(
     {
@@ -32,6 +38,12 @@ CORE_WRITERS: Final[Mapping[type, Callable[[Graph, RecordColumns, Any], CoreOutp
         DenseScore: add_dense_score,
         TreeScore: add_tree_score,
         ColumnTrees: add_column_trees,
+        Ellipsoid: add_ellipsoid,
+        Mixture: add_mixture,
+        FourierHyperplane: add_fourier_hyperplane,
+        Hyperplane: add_hyperplane,
+        WhitenedHyperplane: add_whitened_hyperplane,
+        StoredRows: add_stored_rows,
     }
 )
 """How the nodes of each type of core are added: ``score``, and ``feature_error`` where the score is its sum.

@@ -64,11 +64,11 @@ class Graph:
         finally:
             self._scope = before
 
-    def constant(self, name: str, value: ArrayLike) -> str:
-        """Keep ``value`` as the initializer ``name`` and return the name; floating point becomes float32."""
+    def constant(self, name: str, value: ArrayLike, *, double: bool = False) -> str:
+        """Keep ``value`` as the initializer ``name``, floats as float32 unless ``double``, and return the name."""
         array = np.asarray(value)
         if array.dtype.kind == "f":
-            array = array.astype(np.float32)
+            array = array.astype(np.float64 if double else np.float32)
         name = self._scope + name
         if name in self.constants:
             raise ValueError(f"the graph already has a constant {name!r}")

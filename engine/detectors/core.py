@@ -24,6 +24,9 @@ where it combines cores of both kinds, the prepared columns and the unscaled one
 
 CHUNK_ROWS: Final = 16_384
 """Rows prepared or scored at a time, so that float64 intermediates stay small."""
+BASE_SCORE: Final = 1.0
+"""Added to distances of normal records' units: where most records lie at distance 0, rounding alone would else make
+the scores."""
 
 
 class Core(Protocol):

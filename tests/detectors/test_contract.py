@@ -15,7 +15,8 @@ NEURAL = ("autoencoder", "autoencoder_simple", "autoencoder_deep", "variational"
 QUICK = {name: {"max_draws": 20_000} for name in NEURAL}
 QUICK["hybrid"] = {"member_parameters": {name: QUICK[name] for name in ("autoencoder", "classifier")}}
 QUICK["isolation_forest"] = {"trees": 60}
-QUICK["ensemble"] = {"members": ["autoencoder", "pca"], "member_parameters": {"autoencoder": QUICK["autoencoder"]}}
+QUICK["gaussian_mixture"] = {"components": 4}
+QUICK["ensemble"] = {"member_parameters": {name: QUICK[name] for name in ("autoencoder", "isolation_forest")}}
 """Parameters under which training takes a moment."""
 KNOWN_ATTACKS_ONLY = ("classifier",)
 """They say of records unlike any they have seen whatever comes."""
