@@ -12,11 +12,11 @@ from netsieve.engine.detectors.classifier import DenseScore
 from netsieve.engine.detectors.core import Core
 from netsieve.engine.detectors.dense_autoencoder import DenseAutoencoder
 from netsieve.engine.detectors.ensemble_core import EnsembleCore
-from netsieve.engine.detectors.variational_core import VariationalCore
-from netsieve.engine.detectors.tree_ensemble import ColumnTrees, TreeScore
 from netsieve.engine.detectors.gaussian import Ellipsoid, Mixture
 from netsieve.engine.detectors.hyperplane import FourierHyperplane, Hyperplane, WhitenedHyperplane
 from netsieve.engine.detectors.stored_rows import StoredRows
+from netsieve.engine.detectors.tree_ensemble import ColumnTrees, TreeScore
+from netsieve.engine.detectors.variational_core import VariationalCore
 from netsieve.engine.errors import ExportError
 from netsieve.engine.features.schema import FeatureSchema
 from netsieve.export.autoencoder import add_autoencoder
@@ -26,9 +26,9 @@ from netsieve.export.gaussian import add_ellipsoid, add_mixture
 from netsieve.export.graph import CoreOutputs, Graph
 from netsieve.export.hyperplane import add_fourier_hyperplane, add_hyperplane, add_whitened_hyperplane
 from netsieve.export.preprocessing import RecordColumns
-from netsieve.export.variational import add_variational
-from netsieve.export.trees import add_column_trees, add_tree_score
 from netsieve.export.stored_rows import add_stored_rows
+from netsieve.export.trees import add_column_trees, add_tree_score
+from netsieve.export.variational import add_variational
 
 CORE_WRITERS: Final[Mapping[type, Callable[[Graph, RecordColumns, Any], CoreOutputs]]] = MappingProxyType(
     {

@@ -1,0 +1,231 @@
+"""Quality of every detector on the labelled sets, beside PyOD's and scikit-learn's, and of labels beside none.
+
+Same parts and measures as :mod:`netsieve.bench.quality`. netsieve's scores are those of the exported graph.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from netsieve.bench.datasets import LabelledSet
+from netsieve.bench.detector_peers import PEERS, available_peers
+from netsieve.bench.quality import ATTACK_SHARE, SHARES, raw_columns
+from netsieve.engine.detectors.registry import DETECTORS, detector_class, detector_parameters
+from netsieve.engine.errors import NetsieveError
+from netsieve.engine.evaluation.curves import RankedScores
+from netsieve.engine.features.encoding import Encoder
+from netsieve.engine.training.data import TrainingData, prepare_data
+from netsieve.engine.training.job import fit_to
+from netsieve.engine.training.splits import SplitShares
+from netsieve.export.cores import core_model
+from netsieve.export.parity import score_function
+
+LARGEST_SET: Final = 40_000
+"""Records of a set that are taken, drawn at random: PyOD's slower detectors need minutes for more."""
+BATCH_ROWS: Final = 2_048
+RESAMPLES: Final = 200
+BEST: Final = "ensemble"
+"""What the peers are compared with, pair by pair."""
+HYBRID_DETECTORS: Final = ("autoencoder", "classifier", "hybrid")
+HYBRID_SHARES: Final = SplitShares(train=0.36, validation=0.04, calibration=0.1, attacks_train=0.5)
+
+
+def unsupervised_detectors() -> tuple[str, ...]:
+    """Return the detectors that learn from normal records alone."""
+    return tuple(name for name, entry in DETECTORS.items() if not entry.supervised)
+
+
+def sampled(labelled: LabelledSet, seed: int, largest: int) -> pl.DataFrame:
+    """Return at most so many records of a set, in their order."""
+    frame = labelled.frame
+    if frame.height <= largest:
+        return frame
+    return frame[np.sort(np.random.default_rng(seed).choice(frame.height, largest, replace=False))]
+
+
+def measure_detectors(
+    labelled: LabelledSet,
+    seed: int,
+    *,
+    largest: int = LARGEST_SET,
+    detectors: Sequence[str] | None = None,
+    peers: Sequence[str] | None = None,
+) -> dict[str, Any]:
+    """Return the measures of all detectors and peers on one set and split, as plain JSON values.
+
+    Parameters
+    ----------
+    labelled
+        The set.
+    seed
+        Of sample, split and training.
+    largest
+        Records taken at most.
+    detectors, peers
+        Names; None for all. A peer that is not installed, or that fails, is told so.
+    """
+    frame = sampled(labelled, seed, largest)
+    data = _data(labelled, frame, seed)
+    assert data.is_attack is not None
+    contenders: dict[str, dict[str, Any]] = {}
+    scores: dict[str, NDArray[Any]] = {}
+    for name in detectors or unsupervised_detectors():
+        scaling = DETECTORS[name].scaling
+        own = data if scaling is None else _data(labelled, frame, seed, scaling=scaling)
+        try:
+            scores[name], costs = _fitted_scores(name, own, seed)
+        except NetsieveError as error:
+            contenders[name] = {"failed": str(error)}
+            continue
+        contenders[name] = measures(scores[name], data.is_attack) | costs
+    x_fit = np.concatenate([data.train, data.validation])
+    train, test = (raw_columns(data.schema, x).astype(np.float64) for x in (x_fit, data.test))
+    installed = available_peers()
+    for name in peers or PEERS:
+        if name not in installed:
+            contenders[name] = {"failed": "not installed"}
+            continue
+        started = time.perf_counter()
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            try:
+                scores[name] = np.nan_to_num(installed[name](train, test, seed), posinf=3e38, neginf=-3e38)
+            except (ValueError, RuntimeError, MemoryError, FloatingPointError) as error:
+                contenders[name] = {"failed": str(error).splitlines()[0][:200]}
+                continue
+        contenders[name] = measures(scores[name], data.is_attack) | {"fit_seconds": time.perf_counter() - started}
+    return {
+        "rows": {
+            "train": len(x_fit),
+            "test": len(data.test),
+            "attacks": int(data.is_attack.sum()),
+            "of": labelled.frame.height,
+        },
+        "contenders": contenders,
+        "against_best_peer": _paired(scores, data.is_attack, seed),
+    }
+
+
+def measure_hybrid(labelled: LabelledSet, seed: int, *, largest: int = LARGEST_SET) -> dict[str, Any] | None:
+    """Return how labels of half of the kinds of attack help on these and on the others; None with too few kinds.
+
+    Kinds are put in order of name and every second one is hidden: its records only test.
+    """
+    if labelled.attack is None:
+        return None
+    frame = sampled(labelled, seed, largest)
+    kinds = frame.filter(pl.col(labelled.label).cast(pl.String) != labelled.normal)[labelled.attack]
+    counted = kinds.cast(pl.String).value_counts().filter(pl.col("count") >= 20)
+    names = sorted(counted[labelled.attack].drop_nulls().to_list())
+    if len(names) < 4:
+        return None
+    hidden = names[1::2]
+    is_hidden = pl.col(labelled.attack).cast(pl.String).is_in(hidden).fill_null(value=False)
+    is_attack = pl.col(labelled.label).cast(pl.String) != labelled.normal
+    seen, unseen = frame.filter(~(is_hidden & is_attack)), frame.filter(is_hidden & is_attack)
+    data = _data(labelled, seen, seed, shares=HYBRID_SHARES)
+    assert data.is_attack is not None
+    x_unseen = Encoder(data.schema).encode(unseen)
+    contenders = {}
+    for name in HYBRID_DETECTORS:
+        run = _trained(name, data, seed)[0]
+        tested, others = _scored(run, data.test), _scored(run, x_unseen)
+        normal = tested[~data.is_attack]
+        contenders[name] = {
+            "seen": measures(tested, data.is_attack),
+            "unseen": measures(np.concatenate([normal, others]), np.arange(len(normal) + len(others)) >= len(normal)),
+        }
+    return {
+        "kinds_seen": names[::2],
+        "kinds_unseen": hidden,
+        "rows": {"attacks_train": len(data.attacks_train), "unseen": unseen.height},
+        "contenders": contenders,
+    }
+
+
+def measures(scores: NDArray[Any], attack: NDArray[np.bool_]) -> dict[str, float | None]:
+    """Return AUROC, average precision as it is and at 5 % attacks, and recall at two false-positive rates."""
+    ranked = RankedScores.of(scores.astype(np.float32), attack)
+    return {
+        "auroc": ranked.auroc(),
+        "average_precision": ranked.average_precision(),
+        "average_precision_5": ranked.average_precision(ATTACK_SHARE),
+        "recall_at_1e_2": ranked.recall_at(1e-2),
+        "recall_at_1e_3": ranked.recall_at(1e-3),
+    }
+
+
+def _data(
+    labelled: LabelledSet, frame: pl.DataFrame, seed: int, *, shares: SplitShares = SHARES, **settings: Any
+) -> TrainingData:
+    return prepare_data(
+        frame,
+        label=labelled.label,
+        normal=labelled.normal,
+        ignore=labelled.ignore,
+        time_column=labelled.time,
+        shares=shares,
+        seed=seed,
+        **settings,
+    )
+
+
+def _trained(name: str, data: TrainingData, seed: int) -> tuple[Any, float]:
+    """Return a function that scores batches with the exported graph, and the seconds of training."""
+    model = detector_class(name)(detector_parameters(name))
+    started = time.perf_counter()
+    fit_to(model, data, seed=seed, device="cpu", progress=False)
+    seconds = time.perf_counter() - started
+    assert model.core is not None
+    return score_function(core_model(model.core, data.schema).SerializeToString()), seconds
+
+
+def _scored(run: Any, x: NDArray[np.float32]) -> NDArray[np.float32]:
+    parts = [run(x[start : start + BATCH_ROWS]) for start in range(0, len(x), BATCH_ROWS)]
+    return np.concatenate([np.empty(0, np.float32), *parts])
+
+
+def _fitted_scores(name: str, data: TrainingData, seed: int) -> tuple[NDArray[np.float32], dict[str, float]]:
+    run, seconds = _trained(name, data, seed)
+    started = time.process_time()
+    scores = _scored(run, data.test)
+    return scores, {
+        "fit_seconds": seconds,
+        "rows_per_second": len(scores) / max(time.process_time() - started, 1e-9),
+    }
+
+
+def _paired(scores: dict[str, NDArray[Any]], attack: NDArray[np.bool_], seed: int) -> dict[str, Any] | None:
+    """Return by how much the best recipe is ahead of the best single PyOD detector, with 95 % bootstrap intervals."""
+    rivals = [name for name in scores if name.startswith("PyOD")]
+    if BEST not in scores or not rivals:
+        return None
+    generator = np.random.default_rng(seed)
+    normal_rows, attack_rows = np.flatnonzero(~attack), np.flatnonzero(attack)
+    found: dict[str, Any] = {}
+    for measure in ("auroc", "average_precision_5"):
+        rival = max(rivals, key=lambda name: measures(scores[name], attack)[measure] or 0.0)
+        differences = []
+        for _ in range(RESAMPLES):
+            rows = np.concatenate(
+                [generator.choice(normal_rows, len(normal_rows)), generator.choice(attack_rows, len(attack_rows))]
+            )
+            ours, theirs = (measures(scores[name][rows], attack[rows])[measure] for name in (BEST, rival))
+            assert ours is not None
+            assert theirs is not None
+            differences.append(ours - theirs)
+        low, high = np.quantile(differences, [0.025, 0.975])
+        found[measure] = {
+            "peer": rival,
+            "difference": float(np.mean(differences)),
+            "low": float(low),
+            "high": float(high),
+        }
+    return found
