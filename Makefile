@@ -74,7 +74,7 @@ bench-readers: install  ## the part of bench that reads files: logs, captures, a
 	  "$(BIN)/python" -m netsieve.bench.reading $$format --size $(READERS_SIZE) --json benchmarks/reading-$$format.json || exit 1; \
 	done
 	"$(BIN)/python" -m netsieve.bench.event_job --megabytes $$(( 1000 * $(READERS_SIZE) )) --json benchmarks/event-job.json
-	"$(BIN)/python" -m netsieve.bench.neighbours --speed --json benchmarks/neighbours.json
+	"$(BIN)/python" -m netsieve.bench.neighbours --speed --rounds 3 --json benchmarks/neighbours.json
 
 .PHONY: bench-suites
 bench-suites: install  ## the same parts as pytest-benchmark suites, for comparing two revisions

@@ -134,8 +134,8 @@ TASKS: Final = {
         suffix=".pcap",
         readers={
             **_ours("packet"),
-            "dpkt": Reader(read_dpkt, "dpkt", forms=PLAIN_AND_GZIP, threads=(1,)),
-            "scapy": Reader(read_scapy, "scapy", forms=PLAIN_AND_GZIP, threads=(1,), most_rounds=2),
+            "dpkt": Reader(read_dpkt, "dpkt", threads=(1,)),
+            "scapy": Reader(read_scapy, "scapy", forms=("plain",), threads=(1,), most_rounds=2),
         },
         checked=PACKET_COLUMNS,
         forms=PLAIN_AND_GZIP,
