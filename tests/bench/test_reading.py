@@ -13,6 +13,7 @@ from netsieve.bench import capture, event_job, reading
 from netsieve.bench.measurement import read_measurements
 from netsieve.bench.performance import aims, performance_page
 from netsieve.bench.readers import FORMATS, OURS, Reader, column_sums, run_reader, tasks_of
+from netsieve.bench.stages import STAGES
 
 RECORDS = 300
 TASKS = {name: task for file_format in FORMATS for name, task in tasks_of(file_format).items()}
@@ -135,6 +136,7 @@ def test_aims_of_reading_are_judged(tmp_path, monkeypatch):
         event_job.SCORE: [{"wall_seconds": 4.0, "cpu_seconds": 4.0, "peak_rss_bytes": 1}],
     }
     job = {"benchmark": "event_job", "machine": machine, "records": 5, "bytes": 10**9, "threads": {"1": costs}}
+    job |= {"stage_records": 5, "stage_seconds": dict.fromkeys(STAGES, [1.0])}
     speed = {"rows": 10**6, "columns": {"usual": {"count": 16, "seconds": [1.0, 3.0], "ordered_seconds": [1.0]}}}
     neighbours = {"benchmark": "neighbours", "machine": machine, "speed": speed}
     for measured in (result, job, neighbours):
