@@ -136,7 +136,7 @@ def test_aims_of_reading_are_judged(tmp_path, monkeypatch):
         event_job.SCORE: [{"wall_seconds": 4.0, "cpu_seconds": 4.0, "peak_rss_bytes": 1}],
     }
     job = {"benchmark": "event_job", "machine": machine, "records": 5, "bytes": 10**9, "threads": {"1": costs}}
-    job |= {"stage_records": 5, "stage_seconds": dict.fromkeys(STAGES, [1.0])}
+    job |= {"stage_records": 5, "stage_seconds": {stage: [1.0] for stage in STAGES}}
     speed = {"rows": 10**6, "columns": {"usual": {"count": 16, "seconds": [1.0, 3.0], "ordered_seconds": [1.0]}}}
     neighbours = {"benchmark": "neighbours", "machine": machine, "speed": speed}
     for measured in (result, job, neighbours):
