@@ -67,15 +67,16 @@ bench: install  ## measure this machine; writes benchmarks/*.json (three quarter
 
 # 2: files of twice the size. Megabytes of the event file. With these some ten minutes on a quiet machine.
 READERS_SIZE ?= 1
+READERS_ROUNDS ?= 3
 EVENT_MEGABYTES ?= 1000
 .PHONY: bench-readers
 bench-readers: install  ## the part of bench that reads files: logs, captures, a 1 GB event file, neighbour features
 	mkdir -p benchmarks
 	for format in eve zeek pcap; do \
-	  "$(BIN)/python" -m netsieve.bench.reading $$format --size $(READERS_SIZE) --json benchmarks/reading-$$format.json || exit 1; \
+	  "$(BIN)/python" -m netsieve.bench.reading $$format --size $(READERS_SIZE) --rounds $(READERS_ROUNDS) --json benchmarks/reading-$$format.json || exit 1; \
 	done
-	"$(BIN)/python" -m netsieve.bench.event_job --megabytes $(EVENT_MEGABYTES) --json benchmarks/event-job.json
-	"$(BIN)/python" -m netsieve.bench.neighbours --speed --rounds 3 --json benchmarks/neighbours.json
+	"$(BIN)/python" -m netsieve.bench.event_job --megabytes $(EVENT_MEGABYTES) --rounds $(READERS_ROUNDS) --json benchmarks/event-job.json
+	"$(BIN)/python" -m netsieve.bench.neighbours --speed --rounds $(READERS_ROUNDS) --json benchmarks/neighbours.json
 
 .PHONY: bench-suites
 bench-suites: install  ## the same parts as pytest-benchmark suites, for comparing two revisions
