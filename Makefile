@@ -73,16 +73,18 @@ bench: install  ## measure this machine; writes benchmarks/*.json (three quarter
 	"$(BIN)/python" -m netsieve.bench.startup --json benchmarks/startup.json
 	"$(MAKE)" bench-readers
 
-# 2: twice the size of every file. About ten minutes at 1.
+# 2: files of twice the size. Megabytes of the event file. With these some ten minutes on a quiet machine.
 READERS_SIZE ?= 1
+READERS_ROUNDS ?= 3
+EVENT_MEGABYTES ?= 1000
 .PHONY: bench-readers
 bench-readers: install  ## the part of bench that reads files: logs, captures, a 1 GB event file, neighbour features
 	mkdir -p benchmarks
 	for format in eve zeek pcap; do \
-	  "$(BIN)/python" -m netsieve.bench.reading $$format --size $(READERS_SIZE) --json benchmarks/reading-$$format.json || exit 1; \
+	  "$(BIN)/python" -m netsieve.bench.reading $$format --size $(READERS_SIZE) --rounds $(READERS_ROUNDS) --json benchmarks/reading-$$format.json || exit 1; \
 	done
-	"$(BIN)/python" -m netsieve.bench.event_job --megabytes $$(( 1000 * $(READERS_SIZE) )) --json benchmarks/event-job.json
-	"$(BIN)/python" -m netsieve.bench.neighbours --speed --json benchmarks/neighbours.json
+	"$(BIN)/python" -m netsieve.bench.event_job --megabytes $(EVENT_MEGABYTES) --rounds $(READERS_ROUNDS) --json benchmarks/event-job.json
+	"$(BIN)/python" -m netsieve.bench.neighbours --speed --rounds $(READERS_ROUNDS) --json benchmarks/neighbours.json
 
 .PHONY: bench-suites
 bench-suites: install  ## the same parts as pytest-benchmark suites, for comparing two revisions

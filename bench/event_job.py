@@ -1,8 +1,8 @@
 """Scoring a large file of mixed Suricata events to Parquet, next to reading it alone: whole processes.
 
 ``python -m netsieve.bench.event_job --megabytes 1000 --json benchmarks/event-job.json`` generates the file, trains on
-another one, and lets ``netsieve score`` take turns with :func:`netsieve.scan`, which reads all columns, and which
-reads those that the job needs. Nothing is kept of what is read.
+another one, and lets ``netsieve score`` take turns with :func:`netsieve.scan`, which reads all columns, or those
+that the job needs, and keeps nothing. Then a part of the file is scored stage by stage, to see where the time goes.
 """
 
 from __future__ import annotations
@@ -21,17 +21,19 @@ from netsieve.bench.interleave import interleave, ratios, spread
 from netsieve.bench.machine import describe_machine
 from netsieve.bench.measurement import timing_line, write_measurement
 from netsieve.bench.process import run_process
+from netsieve.bench.stages import STAGES, time_stages
 from netsieve.bench.workload import NETSIEVE
-from netsieve.engine.scoring.model_file import ModelFile
-from netsieve.engine.scoring.output_columns import Keep
+from netsieve.engine.cli.arguments import import_polars
 
 LARGEST_RATIO: Final = 1.5
 """Aim: the job takes at most so many times as long as reading alone."""
+STAGE_BYTES: Final = 200_000_000
+"""Of the file that is scored stage by stage, which is held in memory."""
 TRAINING_EVENTS: Final = 50_000
 TRAINING_SEED: Final = 1
 SAMPLE_EVENTS: Final = 10_000
 SCORE: Final = "score to Parquet"
-SCORE_ALL: Final = "score to Parquet, all columns"
+SCORE_ALONE: Final = "score to Parquet, scores alone"
 READ: Final = "read alone"
 READ_COLUMNS: Final = "read alone, the job's columns"
 READER: Final = """\
@@ -61,6 +63,9 @@ def train_model(folder: Path) -> Path:
 
 def job_columns(model: Path) -> list[str]:
     """Return the columns that scoring with the model reads: its features, and those kept in the output."""
+    from netsieve.engine.scoring.model_file import ModelFile
+    from netsieve.engine.scoring.output_columns import Keep
+
     schema = ModelFile.read(model).schema
     return list(Keep.parse(None, schema).request(schema).columns or ())
 
@@ -85,13 +90,16 @@ def measure_job(*, size: int, rounds: int, threads: list[int], folder: Path) -> 
             READ: read,
             READ_COLUMNS: [*read, *job_columns(model)],
             SCORE: score,
-            SCORE_ALL: [*score, "--keep", "all"],
+            SCORE_ALONE: [*score, "--keep", "none"],
         }
         environment = {"POLARS_MAX_THREADS": str(count)}
         cases = {name: partial(run_process, command, environment=environment) for name, command in commands.items()}
         costs = interleave(cases, rounds=rounds, warm_up=0)
         result["threads"][str(count)] = {name: [asdict(cost) for cost in of_case] for name, of_case in costs.items()}
-        result["output_bytes"] = scored.stat().st_size
+    part = folder / "part.json"
+    result["stage_records"] = make_file(part, min(size, STAGE_BYTES))
+    passes = [time_stages(model, part, scored, keep=None) for _ in range(rounds + 1)][1:]
+    result["stage_seconds"] = {stage: [seconds[stage] for seconds in passes] for stage in STAGES}
     return result
 
 
@@ -118,6 +126,13 @@ def job_table(result: dict[str, Any]) -> str:
             cells += [f"{result['bytes'] / wall / 1e6:.0f}", f"{peak:.0f}"]
             cells.append("" if name == READ else f"{middle:.2f} ({least:.2f} to {most:.2f})")
             lines.append(f"| {' | '.join(cells)} |")
+    middles = {stage: median(times) for stage, times in result["stage_seconds"].items()}
+    lines += [
+        "",
+        f"| stage, {result['stage_records']:,} events, one thread, libraries loaded | s | share |",
+        "| --- | --- | --- |",
+        *(f"| {stage} | {seconds:.3f} | {seconds / sum(middles.values()):.0%} |" for stage, seconds in middles.items()),
+    ]
     return "\n".join(lines)
 
 
@@ -132,6 +147,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--cache", type=Path, default=Path("build/bench"), help="where the files are written")
     parser.add_argument("--json", type=Path, help="write everything measured here")
     options = parser.parse_args(arguments)
+    import_polars(1)
     options.cache.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=options.cache) as folder:
         result = measure_job(

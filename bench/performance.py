@@ -49,6 +49,11 @@ from those files by `python -m netsieve.bench.performance`. Contenders take turn
 whose speed drifts treats them alike: **compare ratios**, which are medians of the rounds, with the least and the
 most in brackets, rather than absolute times of different tables. Peak memory is what the kernel counted for the
 whole process.
+
+`make bench` measures everything, `make bench-readers` what reads files (`READERS_SIZE` and `EVENT_MEGABYTES` say how
+large), and `make performance` writes this page. What netsieve is measured against comes with
+`pip install 'netsieve[bench]'`; a peer that is not installed is named where its figures would be. nfstream is part of
+that on Linux on x86-64 alone; on other machines build it as its own documentation says.
 """
 
 

@@ -25,6 +25,7 @@ Form = Literal["plain", "gzip", "zst", "4 gzip files"]
 """How a file is packed."""
 
 OURS: Final = "netsieve"
+BLOCK_BY_BLOCK: Final = "netsieve, block by block"
 FORMATS: Final = ("eve", "zeek", "pcap")
 BUFFER_BYTES: Final = 1 << 17
 ALL_FORMS: Final[tuple[Form, ...]] = ("plain", "gzip", "zst", "4 gzip files")

@@ -14,7 +14,17 @@ from pathlib import Path
 from typing import Any, Final
 
 from netsieve.bench.eve_events import write_events
-from netsieve.bench.readers import ALL_FORMS, OURS, PLAIN_AND_GZIP, Reader, Task, count_records, lines_of, read_frame
+from netsieve.bench.readers import (
+    ALL_FORMS,
+    BLOCK_BY_BLOCK,
+    OURS,
+    PLAIN_AND_GZIP,
+    Reader,
+    Task,
+    count_records,
+    lines_of,
+    read_frame,
+)
 from netsieve.engine.sources.eve_columns import event_columns
 
 FLOW: Final = "flow"
@@ -166,7 +176,7 @@ def _write(path: Path, events: int) -> int:
 
 READERS: Final = {
     OURS: Reader(read_frame),
-    "netsieve, block by block": Reader(count_records),
+    BLOCK_BY_BLOCK: Reader(count_records),
     "netsieve, six columns": Reader(partial(count_records, columns=FEW_COLUMNS), forms=("plain",), threads=(1,)),
     "json": Reader(partial(read_dictionaries, library="json"), forms=PLAIN_AND_GZIP, threads=(1,), most_rounds=2),
     "orjson": Reader(

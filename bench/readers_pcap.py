@@ -13,7 +13,16 @@ from pathlib import Path
 from typing import Any, Final
 
 from netsieve.bench.capture import write_capture
-from netsieve.bench.readers import OURS, PLAIN_AND_GZIP, Reader, Task, count_records, open_bytes, read_frame
+from netsieve.bench.readers import (
+    BLOCK_BY_BLOCK,
+    OURS,
+    PLAIN_AND_GZIP,
+    Reader,
+    Task,
+    count_records,
+    open_bytes,
+    read_frame,
+)
 
 PACKETS: Final = 1_000_000
 PACKETS_FOR_FLOWS: Final = 200_000
@@ -98,7 +107,7 @@ def _write_cut(path: Path, packets: int) -> int:
 def _ours(event_type: str) -> dict[str, Reader]:
     return {
         OURS: Reader(partial(read_frame, event_type=event_type)),
-        "netsieve, block by block": Reader(partial(count_records, event_type=event_type)),
+        BLOCK_BY_BLOCK: Reader(partial(count_records, event_type=event_type)),
     }
 
 
@@ -134,8 +143,8 @@ TASKS: Final = {
         suffix=".pcap",
         readers={
             **_ours("packet"),
-            "dpkt": Reader(read_dpkt, "dpkt", forms=PLAIN_AND_GZIP, threads=(1,)),
-            "scapy": Reader(read_scapy, "scapy", forms=PLAIN_AND_GZIP, threads=(1,), most_rounds=2),
+            "dpkt": Reader(read_dpkt, "dpkt", threads=(1,)),
+            "scapy": Reader(read_scapy, "scapy", forms=("plain",), threads=(1,), most_rounds=2),
         },
         checked=PACKET_COLUMNS,
         forms=PLAIN_AND_GZIP,

@@ -12,7 +12,16 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
-from netsieve.bench.readers import OURS, PLAIN_AND_GZIP, Reader, Task, count_records, lines_of, read_frame
+from netsieve.bench.readers import (
+    BLOCK_BY_BLOCK,
+    OURS,
+    PLAIN_AND_GZIP,
+    Reader,
+    Task,
+    count_records,
+    lines_of,
+    read_frame,
+)
 from netsieve.bench.zeek_logs import CONN, connections, write_json, write_tsv
 
 FEW_COLUMNS: Final = ("ts", "id.resp_p", "proto", "duration", "orig_bytes", "resp_bytes")
@@ -195,7 +204,7 @@ def _write_json(path: Path, records: int) -> int:
 NETSIEVE: Final = {
     OURS: Reader(partial(read_frame, columns=tuple(CONN))),
     "netsieve, derived columns too": Reader(read_frame, forms=("plain",)),
-    "netsieve, block by block": Reader(partial(count_records, columns=tuple(CONN))),
+    BLOCK_BY_BLOCK: Reader(partial(count_records, columns=tuple(CONN))),
     "netsieve, six columns": Reader(partial(count_records, columns=FEW_COLUMNS), forms=("plain",), threads=(1,)),
 }
 

@@ -18,7 +18,7 @@ from typing import Any, Final
 from netsieve.bench.machine import describe_machine
 from netsieve.bench.measurement import timing_line, write_measurement
 from netsieve.bench.process import run_process
-from netsieve.bench.workload import Workload, prepare_workload
+from netsieve.bench.workload import prepare_workload
 from netsieve.engine.cli.arguments import import_polars
 
 IMPORTS: Final = "start Python, import the libraries, load the model"
@@ -41,22 +41,31 @@ class StageClock:
         self._last = now
 
 
-def _one_pass(workload: Workload, out: Path) -> dict[str, float]:
+def time_stages(model: Path, records: Path, out: Path, *, keep: str | None = "all") -> dict[str, float]:
+    """Score a file to Parquet stage by stage, and return the seconds of each; all its records are held in memory.
+
+    Parameters
+    ----------
+    model, records, out
+        Files.
+    keep
+        Columns of the output, as in :func:`netsieve.engine.scoring.files.score_files`.
+    """
     import polars as pl
 
     from netsieve.engine.features.encoding import Encoder
+    from netsieve.engine.scoring.output_columns import Keep
     from netsieve.engine.scoring.scorer import Scorer
     from netsieve.engine.sinks.sink import open_sink
     from netsieve.engine.sources import open_source
-    from netsieve.engine.sources.source import ColumnRequest
 
-    scorer = Scorer(workload.model, threads=1)
+    scorer = Scorer(model, threads=1)
     encoder = Encoder(scorer.schema)
-    kinds = scorer.schema.column_kinds(kept=scorer.schema.feature_names)
+    kept = Keep.parse(keep, scorer.schema)
     cut, parse, encode, score, add, write = STAGES
     frames = []
     clock = StageClock()
-    source = open_source(str(workload.flows), columns=ColumnRequest(kinds=kinds))
+    source = open_source(str(records), columns=kept.request(scorer.schema))
     for block in source.blocks():
         clock.lap(cut)
         parsed = source.parse(block)
@@ -66,7 +75,7 @@ def _one_pass(workload: Workload, out: Path) -> dict[str, float]:
         scores = scorer.score_matrix(x, threads=1)
         clock.lap(score)
         frames.append(
-            parsed.frame.with_columns(
+            parsed.frame.select(kept.columns_of(parsed.frame.columns, str(records))).with_columns(
                 pl.lit(parsed.source_file).alias("source_file"),
                 pl.Series("row_index", parsed.record, dtype=pl.Int64),
                 pl.Series("anomaly_score", scores),
@@ -91,7 +100,8 @@ def measure_stages(rows: int, *, rounds: int, cache: Path, folder: Path) -> dict
     workload = prepare_workload(cache, rows)
     imports = "import sys; from netsieve.engine.scoring import files, scorer; scorer.Scorer(sys.argv[1], threads=1)"
     start = [sys.executable, "-c", imports, str(workload.model)]
-    passes = [_one_pass(workload, folder / "scored.parquet") for _ in range(rounds + 1)][1:]
+    out = folder / "scored.parquet"
+    passes = [time_stages(workload.model, workload.flows, out) for _ in range(rounds + 1)][1:]
     seconds = {stage: [measured[stage] for measured in passes] for stage in STAGES}
     seconds = {IMPORTS: [run_process(start).wall_seconds for _ in range(rounds + 1)][1:], **seconds}
     return {"benchmark": "stages", "machine": machine, "rows": rows, "rounds": rounds, "threads": 1, "seconds": seconds}
