@@ -49,6 +49,11 @@ def options_for(options: ReadOptions, record_type: str) -> ReadOptions:
     return options
 
 
+def block_bytes_for(record_type: str) -> int:
+    """Return the bytes of text in a block of such records."""
+    return EVENT_BLOCK_BYTES if record_type.startswith("suricata.") else BLOCK_BYTES
+
+
 NumberedBlock = tuple[int, Opened, Block]
 
 
@@ -156,10 +161,10 @@ class Inputs(JobInputs[Source]):
         self._request = request
         self._options = options_for(options, record_type)
         self._record_type = record_type
+        self._block_bytes = block_bytes_for(record_type)
 
     def _open(self, path: str) -> Source:
-        size = block_bytes_for(self._record_type)
-        source = open_source(path, columns=self._request, options=self._options, block_bytes=size)
+        source = open_source(path, columns=self._request, options=self._options, block_bytes=self._block_bytes)
         lacking = _lacking(source.columns, self._needed)
         if lacking is not None:
             source.close()

@@ -72,7 +72,7 @@ def rejects_of(path):
 def test_one_pass_gives_what_a_job_for_each_type_gives(
     scorers, events, tmp_path, monkeypatch, block_bytes, threads, form
 ):
-    monkeypatch.setattr(stream, "BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr(stream, "EVENT_BLOCK_BYTES", block_bytes)
     scorers = {"flow": scorers["flow"].with_threshold("percentile:95"), "dns": scorers["dns"]}
     out = tmp_path / "scored"
     options = {"by_entity": "src_ip", "max_rejects": 0.1}
@@ -156,7 +156,7 @@ def test_a_type_that_does_not_occur_has_an_empty_output(scorers, tmp_path):
 
 @pytest.mark.parametrize("block_bytes", [20_000, 2 << 20])
 def test_each_model_with_neighbours_has_its_state(stateful, tmp_path, monkeypatch, block_bytes):
-    monkeypatch.setattr(stream, "BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr(stream, "EVENT_BLOCK_BYTES", block_bytes)
     write_events(tmp_path / "eve.json", 600, seed=3)
     text = (tmp_path / "eve.json").read_text().splitlines(keepends=True)
     for name, part in (("a.json", text[:250]), ("b.json", text[250:])):
@@ -231,7 +231,7 @@ def test_options_that_do_not_fit_are_refused(scorers, events, tmp_path):
 
 
 def test_a_failure_leaves_nothing(scorers, events, tmp_path, monkeypatch):
-    monkeypatch.setattr(stream, "BLOCK_BYTES", 20_000)
+    monkeypatch.setattr(stream, "EVENT_BLOCK_BYTES", 20_000)
     broken = tmp_path / "broken.json.gz"
     broken.write_bytes(gzip.compress(events.read_bytes())[:-2000])
     out = tmp_path / "out"
