@@ -8,6 +8,7 @@
 #include "keyed_hash.hpp"
 #include "networks.hpp"
 #include "pcap.hpp"
+#include "record_batch.hpp"
 #include "records.hpp"
 #include "zeek.hpp"
 #include "zeek_lists.hpp"
@@ -20,6 +21,7 @@ NB_MODULE(_native, module) {
     module.doc() = "Native kernels of netsieve.";
     netsieve::register_records(module);
     netsieve::register_columns(module);
+    netsieve::register_record_batch(module);
     netsieve::register_derived(module);
     netsieve::register_zeek(module);
     netsieve::register_zeek_lists(module);
