@@ -8,6 +8,7 @@
 #include <memory>
 #include <vector>
 
+#include "arrow_capsules.hpp"
 #include "column_buffers.hpp"
 #include "record_parser.hpp"
 #include "records.hpp"
@@ -18,22 +19,6 @@ namespace netsieve {
 
 namespace {
 
-nb::object arrow_capsules(const std::shared_ptr<ColumnBuffers>& column) {
-    const auto wrap = [](void* structure, const char* name, PyCapsule_Destructor destroy) {
-        return nb::steal<nb::object>(PyCapsule_New(structure, name, destroy));
-    };
-    nb::object schema = wrap(new_arrow_schema(*column), "arrow_schema", [](PyObject* capsule) {
-        auto* owned = static_cast<ArrowSchema*>(PyCapsule_GetPointer(capsule, "arrow_schema"));
-        if (owned->release) owned->release(owned);
-        delete owned;
-    });
-    nb::object array = wrap(new_arrow_array(column), "arrow_array", [](PyObject* capsule) {
-        auto* owned = static_cast<ArrowArray*>(PyCapsule_GetPointer(capsule, "arrow_array"));
-        if (owned->release) owned->release(owned);
-        delete owned;
-    });
-    return nb::make_tuple(schema, array);
-}
 
 }  // namespace
 
@@ -43,7 +28,9 @@ void register_columns(nb::module_& module) {
                               "A column of parsed cells, taken over by Arrow libraries without copying.")
         .def(
             "__arrow_c_array__",
-            [](const std::shared_ptr<ColumnBuffers>& column, nb::handle) { return arrow_capsules(column); },
+            [](const std::shared_ptr<ColumnBuffers>& column, nb::handle) {
+                return arrow_capsules(new_arrow_schema(*column), new_arrow_array(column));
+            },
             nb::arg("requested_schema") = nb::none(),
             nb::sig("def __arrow_c_array__(self, requested_schema: object | None = None) -> tuple[object, object]"));
     nb::class_<RecordScan>(module, "RecordScan", "What scan_records found.")

@@ -8,6 +8,7 @@
 #include "keyed_hash.hpp"
 #include "networks.hpp"
 #include "pcap.hpp"
+#include "record_batch.hpp"
 #include "zeek.hpp"
 
 NB_MODULE(_native, module) {
@@ -17,6 +18,7 @@ NB_MODULE(_native, module) {
 #endif
     module.doc() = "Native kernels of netsieve.";
     netsieve::register_columns(module);
+    netsieve::register_record_batch(module);
     netsieve::register_derived(module);
     netsieve::register_zeek(module);
     netsieve::register_json_lines(module);

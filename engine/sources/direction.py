@@ -76,7 +76,11 @@ class HomeNetworks:
         ``"external"`` is traffic of which neither end is inside. Null where one of them is no address. Parameters as
         for :meth:`inside`.
         """
-        return directions(self.inside(source), self.inside(destination))
+        return pl.Series(self.direction_column(source, destination))
+
+    def direction_column(self, source: Any, destination: Any) -> _native.Column:
+        """Return what :meth:`directions` does, as a native column."""
+        return _native.traffic_directions(self.inside(source), self.inside(destination))
 
 
 def directions(source_inside: Any, destination_inside: Any) -> pl.Series:

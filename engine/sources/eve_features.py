@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 import polars as pl
@@ -104,29 +104,6 @@ mean of nothing is missing."""
 def derived_columns(event_type: str) -> dict[str, Derived]:
     """Return the computed columns of an event type, without :data:`DIRECTION`, which every type has."""
     return DERIVED.get(event_type, _OTHER)
-
-
-def computed_columns(
-    derived: Mapping[str, Derived], frame: pl.DataFrame, columns: Mapping[str, _native.Column]
-) -> list[pl.Series]:
-    """Return computed columns, in order.
-
-    Parameters
-    ----------
-    derived
-        The columns by name.
-    frame, columns
-        The columns that were read, as a frame, and as native columns by name.
-    """
-    by_expression = {name: column.compute for name, column in derived.items() if isinstance(column.compute, pl.Expr)}
-    if by_expression:
-        frame = frame.select(expression.alias(name) for name, expression in by_expression.items())
-    return [
-        frame.get_column(name)
-        if isinstance(column.compute, pl.Expr)
-        else pl.Series(column.compute(*(columns[of] for of in column.inputs))).alias(name)
-        for name, column in derived.items()
-    ]
 
 
 def _ready(features: tuple[str, ...], columns: dict[str, dict[str, Any]] | None = None) -> dict[str, Any]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
+import polars as pl
+
 from netsieve.engine.sources.eve_columns import END_TIMES, event_columns
-from netsieve.engine.sources.eve_features import DIRECTION, DIRECTION_INPUTS, computed_columns, derived_columns
+from netsieve.engine.sources.eve_features import DIRECTION, DIRECTION_INPUTS, derived_columns
 from netsieve.engine.sources.json_text import KIND_CODES, TIME, JsonColumns, JsonRows, frame_of
 from netsieve.engine.sources.source import Block, ColumnRequest, ParsedBlock, Reject
 from netsieve.kernels import _native
@@ -50,6 +52,7 @@ class EventTable:
         self._derived = {name: column for name, column in derived.items() if request.wants(name)}
         self._directed = request.wants(DIRECTION)
         self._requested = [name for name in codes if request.wants(name)]
+        self._ordered = [name for name in self.columns if request.wants(name)]
         needed = {*self._requested, *self._end_times, *(DIRECTION_INPUTS if self._directed else ())}
         needed.update(name for column in self._derived.values() for name in column.inputs)
         kinds = {path: code for path, code in codes.items() if path in needed}
@@ -59,15 +62,8 @@ class EventTable:
         self, block: Block, rows: JsonRows, rejects: Sequence[Reject] = (), skipped: Mapping[str, int] | None = None
     ) -> ParsedBlock:
         """Return a block's events of the type as a frame, with what else became of the block."""
-        read = frame_of(rows.columns)
-        frame = read if len(self._requested) == read.width else read.select(self._requested)
-        derived = computed_columns(self._derived, read, rows.columns)
-        if self._directed:
-            ends = (rows.columns[name] for name in DIRECTION_INPUTS)
-            derived.append(self._home.directions(*ends).alias(DIRECTION))
-        frame.hstack(derived, in_place=True)
         return ParsedBlock(
-            frame=frame,
+            frame=self._frame(rows.columns),
             record=rows.record,
             rejects=list(rejects),
             skipped=dict(skipped or {}),
@@ -75,6 +71,23 @@ class EventTable:
             bytes_read=block.bytes_read,
             end_time=_native.epoch_seconds(*(rows.columns[name] for name in self._end_times)),
         )
+
+    def _frame(self, read: Mapping[str, _native.Column]) -> pl.DataFrame:
+        """Return the columns requested of those read, with the computed ones."""
+        columns = {name: read[name] for name in self._requested}
+        expressions = []
+        for name, (inputs, compute) in self._derived.items():
+            if isinstance(compute, pl.Expr):
+                expressions.append(compute.alias(name))
+            else:
+                columns[name] = compute(*(read[each] for each in inputs))
+        if self._directed:
+            columns[DIRECTION] = self._home.direction_column(*(read[name] for name in DIRECTION_INPUTS))
+        if not expressions:
+            return frame_of(columns)
+        inputs_read = frame_of({name: read[name] for column in self._derived.values() for name in column.inputs})
+        computed = inputs_read.select(expressions)
+        return frame_of(columns).hstack(computed)[self._ordered] if columns else computed
 
 
 def _codes(

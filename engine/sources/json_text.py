@@ -270,4 +270,5 @@ class JsonSource:
 
 def frame_of(columns: Mapping[str, _native.Column]) -> pl.DataFrame:
     """Return native columns as a frame."""
-    return pl.DataFrame([pl.Series(column).alias(name) for name, column in columns.items()])
+    # handed over at once: one by one takes ten times as long
+    return pl.DataFrame(_native.RecordBatch(list(columns), list(columns.values()))) if columns else pl.DataFrame()

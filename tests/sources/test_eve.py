@@ -182,6 +182,11 @@ def test_dns_http_and_tls_events_have_tables_of_their_own(write):
         assert {name: row[name] for name in cells} == cells
         assert row["hour_of_day"] == 14
         assert block.end_time.tolist() == [1622988322.830309]
+    (block,) = read(write(events), "dns", request=ColumnRequest(columns=("dns_name_labels",)))
+    assert block.frame.rows() == [(3,)]
+    wanted = ("network_direction", "dns_name_length", "hour_of_day", "dns.rrname")
+    (block,) = read(write(events), "dns", request=ColumnRequest(columns=wanted))
+    assert block.frame.columns == ["dns.rrname", "dns_name_length", "hour_of_day", "network_direction"]
 
 
 @cache

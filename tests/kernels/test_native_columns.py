@@ -1,10 +1,11 @@
-"""Kernels that compute columns from others, next to the expressions of Polars that say what they do."""
+"""Native columns handed over, and kernels that compute columns from others, next to expressions of Polars."""
 
 import json
 from datetime import UTC, datetime
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -66,6 +67,19 @@ def test_the_end_of_a_record_is_a_time_in_seconds():
     ends = _native.epoch_seconds(columns["end"], columns["start"])
     assert ends[0] == datetime(2021, 6, 6, 14, 5, 8, 500_000, UTC).timestamp()
     assert np.isnan(ends[1])
+
+
+def test_columns_are_handed_over_at_once():
+    columns, frame = columns_of([{"a": 1, "x": 0.5, "text": "a text of more than twelve bytes"}, {"text": "short"}])
+    batch = _native.RecordBatch(list(columns), list(columns.values()))
+    del columns
+    for _ in range(2):
+        assert pl.DataFrame(batch).equals(frame)
+    assert pa.record_batch(batch).num_rows == 2
+    with pytest.raises(ValueError, match="names and columns have different lengths"):
+        _native.RecordBatch(["a"], [])
+    with pytest.raises(ValueError, match="the columns have different lengths"):
+        _native.RecordBatch(["a", "b"], [columns_of([])[0]["a"], columns_of([{}])[0]["a"]])
 
 
 def test_columns_of_other_kinds_and_lengths_are_refused():
