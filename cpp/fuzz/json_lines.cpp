@@ -87,7 +87,7 @@ Counts read_in_blocks(const std::uint8_t* data, std::size_t size, const JsonDial
         const RecordScan found = scan_json_records(text.data(), text.size(), dialect, final);
         require(found.end <= text.size());
         require(found.lines == static_cast<std::size_t>(std::count(text.begin(), text.begin() + found.end, '\n')));
-        parse(data + start, found.end, dialect, selector, columns, found.records, counts);
+        if (found.end) parse(data + start, found.end, dialect, selector, columns, found.records, counts);
         start += found.end;
         if (found.overlong_open) {  // to the end of its line
             require(!final);

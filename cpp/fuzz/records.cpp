@@ -59,7 +59,7 @@ Rows read_in_blocks(const std::uint8_t* data, std::size_t size, const Dialect& d
         const RecordScan found = scan_records(text.data(), text.size(), dialect, final);
         require(found.end <= text.size());
         require(found.lines == static_cast<std::size_t>(std::count(text.begin(), text.begin() + found.end, '\n')));
-        parse(data + start, found.end, dialect, kinds, found, rows);
+        if (found.end) parse(data + start, found.end, dialect, kinds, found, rows);
         start += found.end;
         if (found.overlong_open) {  // to the end of its line
             require(!final);

@@ -60,7 +60,7 @@ Rows read_in_blocks(const std::uint8_t* data, std::size_t size, const ZeekLayout
             const ZeekScan found = scan_zeek_lines(text.data(), text.size(), known, layout.max_record, final);
             require(found.end <= text.size());
             require(found.lines == static_cast<std::size_t>(std::count(text.begin(), text.begin() + found.end, '\n')));
-            parse(data + start, found.end, layout, kinds, found, rows);
+            if (found.end) parse(data + start, found.end, layout, kinds, found, rows);
             start += found.end;
             if (found.changed) {
                 const Line line = line_at(data, start, filled, layout.max_record);

@@ -136,7 +136,7 @@ def end_times(frame: pl.DataFrame) -> NDArray[np.float64]:
     if "duration" not in frame.columns:
         return times
     durations = frame["duration"].cast(pl.Float64, strict=False).fill_null(0.0).to_numpy()
-    ends = times + durations
+    ends: NDArray[np.float64] = times + durations
     if not np.isfinite(durations).all():
         np.copyto(ends, times, where=~np.isfinite(durations))
     return ends

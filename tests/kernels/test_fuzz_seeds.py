@@ -1,5 +1,7 @@
 """The seeds of cpp/fuzz: what seeds.py writes, and read without losing a record."""
 
+import json
+import runpy
 import subprocess
 import sys
 from collections import Counter
@@ -21,6 +23,13 @@ FORMATS = {
     "json_lines": ("seed.ndjson", {"input_format": "ndjson"}, 1),
     "pcap": ("seed.pcap", {"input_format": "pcap"}, 1),
 }
+
+
+def test_the_page_shows_the_results_of_the_last_run():
+    run = runpy.run_path(str(FUZZ / "run.py"))
+    record = json.loads((FUZZ / "results.json").read_text())
+    assert run["results_section"](record) in (FUZZ / "README.md").read_text()
+    assert {result["target"] for result in record["results"]} == {path.name for path in SEEDS.iterdir()}
 
 
 def folder_content(folder):

@@ -80,11 +80,14 @@ def test_columns_have_the_types_of_the_header(write):
 
 
 def test_the_end_of_a_record_is_its_time_and_duration(write):
-    path = write(log("10.5 2.25", "11 -", "- 3", fields="ts duration", types="time interval"))
+    path = write(log("10.5 2.25", "11 -", "12 inf", "-1.5 1", "- 3", fields="ts duration", types="time interval"))
     for columns in (None, ("duration",), ()):
         ends = only(path, columns=ColumnRequest(columns=columns)).end_time.tolist()
-        assert ends[:2] == [12.75, 11.0]
-        assert math.isnan(ends[2])
+        assert ends[:4] == [12.75, 11.0, 12.0, -0.5]
+        assert math.isnan(ends[4])
+    complete = write(log("10.5 2.25", "11 0", fields="ts duration", types="time interval"))
+    assert only(complete).end_time.tolist() == [12.75, 11.0]
+    assert only(write(log("10.5 a", fields="ts s", types="time string"))).end_time.tolist() == [10.5]
 
 
 def test_the_separators_and_markers_of_the_header_hold(write):
@@ -433,6 +436,13 @@ def test_derived_columns_of_connections(write):
     assert given["network_direction"].to_list()[:3] == ["inbound", "outbound", "outbound"]
     wanted = only(path, columns=ColumnRequest(columns=("network_direction",))).frame
     assert_frame_equal(wanted, frame.select("network_direction"))
+
+
+def test_the_direction_is_what_zeek_says_where_it_says_so_of_all_records(write):
+    rows = (f"-1 10.0.0.1 10.0.0.2 1 0 {ends} 1 40 1 41" for ends in ("F T", "T F", "F F", "T T"))
+    frame = only(write(log(*rows, fields=FLOW_FIELDS, types=FLOW_TYPES))).frame
+    assert frame["network_direction"].to_list() == ["inbound", "outbound", "external", "internal"]
+    assert frame["hour_of_day"].to_list() == [23] * 4
 
 
 def test_what_is_read_as_text_is_not_computed_with(write):
