@@ -30,6 +30,7 @@ from netsieve.bench.neighbour_sets import (
 )
 from netsieve.bench.quality import ATTACK_SHARE, MODEL_POLICY, SHARES
 from netsieve.engine.evaluation.metrics import evaluate_scores
+from netsieve.engine.features.stage import NeighbourStage
 from netsieve.engine.scoring.files import score_files
 from netsieve.engine.scoring.scorer import Scorer
 from netsieve.engine.training.job import TrainingResult, train_detector
@@ -48,6 +49,7 @@ BEACON_WAYS: Final[dict[str, dict[str, bool]]] = {
 """What trains: the first day without the beacon's flows, or all of it."""
 NEIGHBOUR_SETS: Final = (*LOG_SETS, BEACON)
 QUICK_DRAWS: Final = 50_000
+SECONDS_AN_HOUR: Final = 3600.0
 
 
 def measure_neighbours(name: str, root: Path, seed: int, *, quick: bool = False) -> dict[str, Any]:
@@ -80,11 +82,14 @@ def measure_neighbours(name: str, root: Path, seed: int, *, quick: bool = False)
             "seconds": time.perf_counter() - started,
         }
     rows_of = result.provenance["rows"]
+    normal_test = rows[(test[ATTACK] == 0).to_numpy()]
     attacks = int(test[ATTACK].sum())
     return {
         **found,
         "computed": [name for name in result.schema.feature_names if name in _computed(result)],
         "train": rows_of["train"] + rows_of["validation"],
+        "train_hours": _hours(result, log_set.frame[result.splits.train]),
+        "test_hours": _hours(result, log_set.frame[normal_test]),
         "calibration": rows_of["calibration"],
         "test_normal": test.height - attacks,
         "test_attacks": attacks,
@@ -148,6 +153,14 @@ def _trained(
 def _computed(result: TrainingResult) -> tuple[str, ...]:
     declaration = result.schema.neighbours
     return () if declaration is None else declaration.columns
+
+
+def _hours(result: TrainingResult, frame: pl.DataFrame) -> float:
+    """Return the time from the first to the last of some records, by the clock of the neighbour features."""
+    declaration = result.schema.neighbours
+    assert declaration is not None
+    times = NeighbourStage(declaration).prepare(frame).end_time
+    return float(np.nanmax(times) - np.nanmin(times)) / SECONDS_AN_HOUR
 
 
 def _scores_in_order(result: TrainingResult, frame: pl.DataFrame) -> NDArray[np.float32]:
