@@ -131,12 +131,12 @@ def measures(scores: NDArray[np.float32], attack: NDArray[np.bool_], kind: pl.Se
 def _trained(
     log_set: LogSet, variant: str, seed: int, parameters: dict[str, Any], *, normal_only: bool = True, **settings: Any
 ) -> TrainingResult:
-    frame, labels = log_set.frame, {"label": ATTACK, "normal": "0"}
-    if not (log_set.normal_only and normal_only):
-        frame, labels = frame.drop(ATTACK), {}
+    labelled = log_set.normal_only and normal_only
+    frame = log_set.frame if labelled else log_set.frame.drop(ATTACK)
     return train_detector(
         frame,
-        **labels,
+        label=ATTACK if labelled else None,
+        normal="0" if labelled else None,
         ignore=[name for name in NOT_FEATURES if name in frame.columns],
         schema_overrides=log_set.overrides,
         neighbours=variant == "with",
