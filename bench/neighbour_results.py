@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,6 +35,7 @@ from netsieve.engine.features.stage import NeighbourStage
 from netsieve.engine.scoring.files import score_files
 from netsieve.engine.scoring.scorer import Scorer
 from netsieve.engine.training.job import TrainingResult, train_detector
+from netsieve.engine.training.neighbours import add_neighbours
 
 VARIANTS: Final = ("without", "with")
 RATES: Final = {"recall_at_1e_2": 0.01, "recall_at_1e_3": 0.001}
@@ -50,6 +52,8 @@ BEACON_WAYS: Final[dict[str, dict[str, bool]]] = {
 NEIGHBOUR_SETS: Final = (*LOG_SETS, BEACON)
 QUICK_DRAWS: Final = 50_000
 SECONDS_AN_HOUR: Final = 3600.0
+FREQUENT: Final = 20
+"""Flows of a day from which on the regularity of a pair is looked at."""
 
 
 def measure_neighbours(name: str, root: Path, seed: int, *, quick: bool = False) -> dict[str, Any]:
@@ -182,6 +186,7 @@ def _measure_beacon(root: Path, seed: int, parameters: dict[str, Any]) -> dict[s
         "test": days[1].frame.height,
         "pairs": counts.height,
         "rank_by_records": _beacon_rank(counts),
+        "regularity": pair_regularity([day.frame for day in days]),
         "ways": {},
     }
     for way, settings in BEACON_WAYS.items():
@@ -192,6 +197,21 @@ def _measure_beacon(root: Path, seed: int, parameters: dict[str, Any]) -> dict[s
             result = _trained(days[0], variant, seed, parameters, **settings)
             found["ways"].setdefault(way, {})[variant] = _ranked_days(result, root)
     return found
+
+
+def pair_regularity(days: Sequence[pl.DataFrame]) -> dict[str, float]:
+    """Return how regular the beacon's pair is on the second day, and how many frequent pairs have gaps as regular."""
+    names = ["pair_gap_mean", "pair_gap_variation", "pair_size_variation"]
+    frame = pl.concat(days, how="vertical_relaxed")
+    second = add_neighbours(frame, overrides={"neighbours": {"columns": names}}).frame[days[0].height :]
+    pairs = second.group_by(BEACON_COLUMNS).agg(pl.len(), *(pl.col(name).median() for name in names))
+    beacon = pairs.filter(_is_beacon(pairs)).row(0, named=True)
+    frequent = pairs.filter(pl.col("len") >= FREQUENT)
+    return {
+        **{name: beacon[name] for name in names},
+        "frequent_pairs": frequent.height,
+        "as_regular": int((frequent["pair_gap_variation"] < beacon["pair_gap_variation"]).sum()),
+    }
 
 
 def _ranked_days(result: TrainingResult, root: Path) -> dict[str, Any]:

@@ -6,7 +6,14 @@ import pytest
 
 from netsieve.bench import neighbour_results, results
 from netsieve.bench.machine import describe_machine
-from netsieve.bench.neighbour_results import BEACON, BEACON_WAYS, NEIGHBOUR_SETS, measure_neighbours, measures
+from netsieve.bench.neighbour_results import (
+    BEACON,
+    BEACON_WAYS,
+    NEIGHBOUR_SETS,
+    measure_neighbours,
+    measures,
+    pair_regularity,
+)
 from netsieve.bench.neighbour_sets import ATTACK, BEACON_DAYS, KIND, LOG_SETS, POSITION, beacon_files, read_beacon_day
 from netsieve.bench.results_page import results_page
 
@@ -42,6 +49,13 @@ def test_the_page_tells_where_the_features_help_and_where_they_harm():
         "day_2": {"rank": 7, "records_auroc": 0.5},
     }
     beacon = {"test": 5000, "pairs": 600, "rank_by_records": 3}
+    beacon["regularity"] = {
+        "pair_gap_mean": 270.0,
+        "pair_gap_variation": 0.125,
+        "pair_size_variation": 0.0,
+        "frequent_pairs": 35,
+        "as_regular": 2,
+    }
     beacon["ways"] = {way: {"with": ranks} for way in BEACON_WAYS}
     runs = {
         "iot23_34_1": [{**rows, "without": made(0.75), "with": made(0.875)}] * 2,
@@ -59,6 +73,7 @@ def test_the_page_tells_where_the_features_help_and_where_they_harm():
     assert "AP5 is better with them on none; worse on none." in page
     assert "| pcap_flows, scan | 50 | 0.750 | 0.500 | 0.500 | 0.500 |" in page
     assert "| unlabelled | with | 4, 4 | 7, 7 | 0.500 ± 0.000 |" in page
+    assert "of 35 pairs with at least 20 flows a day 2 have gaps more regular" in page
     assert "by the number of its flows alone the beacon's is number 3" in page
 
 
@@ -109,6 +124,9 @@ def test_sets_have_the_labels_that_their_notes_tell(real_data, name, records, at
 def test_the_beacons_flows_are_known(real_data):
     days = [read_beacon_day(real_data, day).frame for day in BEACON_DAYS]
     assert [(day.height, day[ATTACK].sum()) for day in days] == [(31_367, 318), (39_073, 316)]
+    regular = pair_regularity(days)
+    assert regular["pair_gap_mean"] == pytest.approx(270, abs=10)
+    assert regular["as_regular"] < regular["frequent_pairs"] / 10
     assert all((real_data / file).is_file() for day in BEACON_DAYS for file in beacon_files(day))
 
 
