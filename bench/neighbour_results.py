@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,9 +31,11 @@ from netsieve.bench.neighbour_sets import (
 )
 from netsieve.bench.quality import ATTACK_SHARE, MODEL_POLICY, SHARES
 from netsieve.engine.evaluation.metrics import evaluate_scores
+from netsieve.engine.features.stage import NeighbourStage
 from netsieve.engine.scoring.files import score_files
 from netsieve.engine.scoring.scorer import Scorer
 from netsieve.engine.training.job import TrainingResult, train_detector
+from netsieve.engine.training.neighbours import add_neighbours
 
 VARIANTS: Final = ("without", "with")
 RATES: Final = {"recall_at_1e_2": 0.01, "recall_at_1e_3": 0.001}
@@ -48,6 +51,9 @@ BEACON_WAYS: Final[dict[str, dict[str, bool]]] = {
 """What trains: the first day without the beacon's flows, or all of it."""
 NEIGHBOUR_SETS: Final = (*LOG_SETS, BEACON)
 QUICK_DRAWS: Final = 50_000
+SECONDS_AN_HOUR: Final = 3600.0
+FREQUENT: Final = 20
+"""Flows of a day from which on the regularity of a pair is looked at."""
 
 
 def measure_neighbours(name: str, root: Path, seed: int, *, quick: bool = False) -> dict[str, Any]:
@@ -80,11 +86,14 @@ def measure_neighbours(name: str, root: Path, seed: int, *, quick: bool = False)
             "seconds": time.perf_counter() - started,
         }
     rows_of = result.provenance["rows"]
+    normal_test = rows[(test[ATTACK] == 0).to_numpy()]
     attacks = int(test[ATTACK].sum())
     return {
         **found,
         "computed": [name for name in result.schema.feature_names if name in _computed(result)],
         "train": rows_of["train"] + rows_of["validation"],
+        "train_hours": _hours(result, log_set.frame[result.splits.train]),
+        "test_hours": _hours(result, log_set.frame[normal_test]),
         "calibration": rows_of["calibration"],
         "test_normal": test.height - attacks,
         "test_attacks": attacks,
@@ -126,12 +135,12 @@ def measures(scores: NDArray[np.float32], attack: NDArray[np.bool_], kind: pl.Se
 def _trained(
     log_set: LogSet, variant: str, seed: int, parameters: dict[str, Any], *, normal_only: bool = True, **settings: Any
 ) -> TrainingResult:
-    frame, labels = log_set.frame, {"label": ATTACK, "normal": "0"}
-    if not (log_set.normal_only and normal_only):
-        frame, labels = frame.drop(ATTACK), {}
+    labelled = log_set.normal_only and normal_only
+    frame = log_set.frame if labelled else log_set.frame.drop(ATTACK)
     return train_detector(
         frame,
-        **labels,
+        label=ATTACK if labelled else None,
+        normal="0" if labelled else None,
         ignore=[name for name in NOT_FEATURES if name in frame.columns],
         schema_overrides=log_set.overrides,
         neighbours=variant == "with",
@@ -148,6 +157,14 @@ def _trained(
 def _computed(result: TrainingResult) -> tuple[str, ...]:
     declaration = result.schema.neighbours
     return () if declaration is None else declaration.columns
+
+
+def _hours(result: TrainingResult, frame: pl.DataFrame) -> float:
+    """Return the time from the first to the last of some records, by the clock of the neighbour features."""
+    declaration = result.schema.neighbours
+    assert declaration is not None
+    times = NeighbourStage(declaration).prepare(frame).end_time
+    return float(np.nanmax(times) - np.nanmin(times)) / SECONDS_AN_HOUR
 
 
 def _scores_in_order(result: TrainingResult, frame: pl.DataFrame) -> NDArray[np.float32]:
@@ -169,6 +186,7 @@ def _measure_beacon(root: Path, seed: int, parameters: dict[str, Any]) -> dict[s
         "test": days[1].frame.height,
         "pairs": counts.height,
         "rank_by_records": _beacon_rank(counts),
+        "regularity": pair_regularity([day.frame for day in days]),
         "ways": {},
     }
     for way, settings in BEACON_WAYS.items():
@@ -179,6 +197,21 @@ def _measure_beacon(root: Path, seed: int, parameters: dict[str, Any]) -> dict[s
             result = _trained(days[0], variant, seed, parameters, **settings)
             found["ways"].setdefault(way, {})[variant] = _ranked_days(result, root)
     return found
+
+
+def pair_regularity(days: Sequence[pl.DataFrame]) -> dict[str, float]:
+    """Return how regular the beacon's pair is on the second day, and how many frequent pairs have gaps as regular."""
+    names = ["pair_gap_mean", "pair_gap_variation", "pair_size_variation"]
+    frame = pl.concat(days, how="vertical_relaxed")
+    second = add_neighbours(frame, overrides={"neighbours": {"columns": names}}).frame[days[0].height :]
+    pairs = second.group_by(BEACON_COLUMNS).agg(pl.len(), *(pl.col(name).median() for name in names))
+    beacon = pairs.filter(_is_beacon(pairs)).row(0, named=True)
+    frequent = pairs.filter(pl.col("len") >= FREQUENT)
+    return {
+        **{name: beacon[name] for name in names},
+        "frequent_pairs": frequent.height,
+        "as_regular": int((frequent["pair_gap_variation"] < beacon["pair_gap_variation"]).sum()),
+    }
 
 
 def _ranked_days(result: TrainingResult, root: Path) -> dict[str, Any]:

@@ -115,6 +115,8 @@ def _by_file(root: Path, normal: tuple[str, ...], malicious: tuple[str, ...]) ->
     record_type = ""
     for file in (*normal, *malicious):
         frame, record_type = _read(root, file)
+        # argus' column for labels is empty in these files
+        frame = frame.drop("Label", strict=False)
         kind = Path(file).name.split(".")[0]
         frame = _labelled(frame, pl.lit(file in malicious), pl.lit(kind))
         frames.append(frame.with_columns((pl.int_range(pl.len()) / pl.len()).alias(POSITION)))

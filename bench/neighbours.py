@@ -1,4 +1,5 @@
-"""What neighbour features add, on generated traffic: recall of each attack at one false-positive budget, and speed.
+"""What neighbour features add on generated traffic: recall of each attack at one false-positive budget, the ranking of
+sources, and speed.
 
 ``python -m netsieve.bench.neighbours --rows 200000 --json build/neighbours.json``
 
@@ -22,14 +23,19 @@ from netsieve.bench.measurement import timing_line, write_measurement
 from netsieve.bench.neighbour_speed import JOB_ROWS, ROUNDS, SPEED_ROWS, job_costs, speed_table, stage_speed
 from netsieve.bench.traffic import MONDAY, generate_traffic
 from netsieve.bench.traffic_campaigns import ATTACKS
+from netsieve.engine.evaluation.metrics import evaluate_scores
 from netsieve.engine.features.encoding import Encoder
 from netsieve.engine.features.neighbours import Neighbours
 from netsieve.engine.features.stage import NeighbourStage
 from netsieve.engine.features.state import FeatureState
+from netsieve.engine.scoring.entities import EntityRanking
+from netsieve.engine.thresholds.calibration import Calibration
 from netsieve.engine.training.job import train_detector
 from netsieve.engine.training.neighbours import add_neighbours
 
 BUDGETS: Final = (0.01, 0.001)
+FIRST: Final = 20
+"""Sources at the head of the ranking that are looked at."""
 
 
 def recall_by_attack(frame: pl.DataFrame, scores: NDArray[np.float32], budget: float) -> dict[str, float]:
@@ -38,6 +44,16 @@ def recall_by_attack(frame: pl.DataFrame, scores: NDArray[np.float32], budget: f
     threshold = np.quantile(scores[normal], 1 - budget)
     attack = frame["Attack"].to_numpy()
     return {name: float((scores[attack == name] > threshold).mean()) for name in ATTACKS}
+
+
+def rank_sources(frame: pl.DataFrame, scores: NDArray[np.float32], calibration: Calibration) -> dict[str, float]:
+    """Return the average precision of attackers in the ranking of sources, and their share among the first 20."""
+    ranking = EntityRanking(["SourceIP"], calibration)
+    ranking.add(ranking.records(frame, scores, np.zeros(frame.height, dtype=bool)))
+    attackers = frame.filter(pl.col("IsAnomaly") == 1)["SourceIP"].unique()
+    found = ranking.frame()["SourceIP"].is_in(attackers.implode()).to_numpy()
+    evaluation = evaluate_scores(-np.arange(len(found), dtype=np.float64), found, 0.0)
+    return {"average_precision": float(evaluation.average_precision or 0), "first": float(found[:FIRST].mean())}
 
 
 def compare(rows: int, columns: list[str] | None = None) -> dict[str, Any]:
@@ -58,6 +74,7 @@ def compare(rows: int, columns: list[str] | None = None) -> dict[str, Any]:
         )
         scores = result.detector.score(Encoder(result.schema).encode(test))
         found[name] = {str(budget): recall_by_attack(test, scores, budget) for budget in BUDGETS}
+        found[name]["sources"] = rank_sources(test, scores, result.calibration)
     return found
 
 
@@ -93,6 +110,12 @@ def main(arguments: list[str] | None = None) -> None:
     if not options.speed:
         result |= compare(options.rows, options.columns)
         print("\n".join(["", *recall_lines(result)]))
+        for name in ("without", "with"):
+            sources = result[name]["sources"]
+            print(
+                f"sources ranked {name}: average precision of attackers {sources['average_precision']:.2f}, "
+                f"{sources['first']:.0%} of the first {FIRST}"
+            )
     if options.json is not None:
         write_measurement(options.json, result)
 

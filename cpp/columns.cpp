@@ -17,11 +17,6 @@ namespace nb = nanobind;
 
 namespace netsieve {
 
-namespace {
-
-
-}  // namespace
-
 void register_columns(nb::module_& module) {
     using Text = nb::ndarray<const std::uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
     nb::class_<ColumnBuffers>(module, "Column",

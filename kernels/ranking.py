@@ -61,7 +61,7 @@ def update_levels(  # noqa: PLR0917 (kernels are called by position)
         counts[entity, 0] += 1
         counts[entity, 1] += flags[i]
         highest[entity] = max(highest[entity], scores[i])
-        level = min(np.int64(surprise[i] * LEVELS_PER_DECADE), LEVELS) - 1
+        level = min(int(surprise[i] * LEVELS_PER_DECADE), LEVELS) - 1
         if level >= 0:
             levels[entity, level] += 1
 

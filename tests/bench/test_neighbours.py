@@ -7,6 +7,7 @@ import pytest
 from netsieve.bench import neighbour_speed, neighbours
 from netsieve.bench.measurement import read_measurements
 from netsieve.bench.performance import performance_page
+from netsieve.engine.thresholds.calibration import Calibration
 
 
 def test_recall_is_taken_at_the_budget_of_normal_records():
@@ -36,3 +37,13 @@ def test_the_speed_is_on_the_page(tmp_path, monkeypatch, capsys):
     assert set(result["job"]["threads"]) == {"1", "2"}
     assert neighbour_speed.speed_table(result) in capsys.readouterr().out
     assert "| 2 | with neighbour features |" in performance_page(read_measurements(tmp_path / "out"))
+
+
+def test_attackers_are_looked_for_at_the_head_of_the_ranking():
+    names = [f"10.0.0.{host}" for host in range(100) for _ in range(5)]
+    frame = pl.DataFrame({"SourceIP": names, "IsAnomaly": [int(name == "10.0.0.7") for name in names]})
+    calm = np.random.default_rng(0).lognormal(size=500).astype(np.float32)
+    calibration = Calibration.fit(np.random.default_rng(1).lognormal(size=2000).astype(np.float32))
+    scores = np.where(frame["IsAnomaly"] == 1, np.float32(1000), calm).astype(np.float32)
+    found = neighbours.rank_sources(frame, scores, calibration)
+    assert found == {"average_precision": 1.0, "first": 1 / 20}
