@@ -37,11 +37,13 @@ def estimator_trees(steps: Sequence[Any], final: Any, schema: FeatureSchema | No
     Raises
     ------
     ExportError
-        The trees split on sets of categories.
+        The trees split on sets of categories, or each was grown on a single row.
     """
     splits = _RawSplits(steps, schema, rounds=type(final).__name__ == "IsolationForest")
     missing_left = splits.missing_left if splits.fills_missing else None
     if type(final).__name__ == "IsolationForest":
+        if final.max_samples_ < 2:
+            raise ExportError("an IsolationForest with max_samples of 1 gives all rows one score; fit it with more")
         return TreeScore(isolation_trees(final, splits.thresholds, missing_left), "exponential")
     if final.is_categorical_ is not None and np.any(final.is_categorical_):
         raise ExportError("trees that split on sets of categories cannot be exported; fit them on one-hot columns")

@@ -225,6 +225,7 @@ def test_what_cannot_be_exported_is_refused_in_one_line(case, tmp_path):
             make_pipeline(SimpleImputer(add_indicator=True), svm.OneClassSVM()).fit(z),
             "SimpleImputer cannot be exported",
         ),
+        "samples": (ensemble.IsolationForest(n_estimators=2, max_samples=1).fit(z), "max_samples of 1"),
         "empty": (Pipeline([("nothing", "passthrough")]), "Pipeline has no steps"),
     }
     for estimator, message in refused.values():
