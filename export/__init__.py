@@ -7,14 +7,16 @@ if TYPE_CHECKING:
     from netsieve.export.model import write_model as write_model
     from netsieve.export.parity import check_parity as check_parity
     from netsieve.export.pytorch import torch_module as torch_module
+    from netsieve.export.sklearn_estimator import sklearn as sklearn
 
 _HOME = {
     "check_parity": "netsieve.export.parity",
+    "sklearn": "netsieve.export.sklearn_estimator",
     "write_model": "netsieve.export.model",
     "torch_module": "netsieve.export.pytorch",
 }
 
-__all__ = ["check_parity", "torch_module", "write_model"]
+__all__ = ["check_parity", "sklearn", "torch_module", "write_model"]
 
 
 def __getattr__(name: str) -> Any:

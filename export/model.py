@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import onnx
@@ -12,12 +12,16 @@ from numpy.typing import NDArray
 
 from netsieve.engine.detectors.core import Core
 from netsieve.engine.errors import ExportError, ParityError
-from netsieve.engine.features.schema import FeatureSchema
+from netsieve.engine.features.schema import LARGEST_NUMBER, FeatureSchema
 from netsieve.engine.sinks.atomic import write_atomically
 from netsieve.engine.thresholds.calibration import Calibration
 from netsieve.export.cores import core_model
+from netsieve.export.graph import SCORE, Graph
 from netsieve.export.metadata import add_metadata
 from netsieve.export.parity import ParityReport, check_parity, hard_rows, score_function
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 class ScoringDetector(Protocol):
@@ -113,6 +117,37 @@ def check_schema(schema: FeatureSchema) -> None:
         raise ExportError("the schema has no features; a model needs at least one")
     if not schema.fitted:
         raise ExportError("the schema is not fitted; call netsieve.engine.features.inference.fit_schema first")
+
+
+def encoded_rows(schema: FeatureSchema, rows: pl.DataFrame | NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return calibration rows as the encoded matrix, float32 ``[n, n_features]``, or raise ExportError."""
+    if isinstance(rows, np.ndarray):
+        x = np.asarray(rows, dtype=np.float32)
+    else:
+        from netsieve.engine.features.encoding import Encoder
+
+        x = Encoder(schema).encode(rows)
+    if x.ndim != 2 or x.shape[1] != len(schema.features) or not len(x):
+        raise ExportError(
+            f"calibration rows have shape {list(x.shape)}; expected records of the schema, "
+            f"[n, {len(schema.features)}] with n above 0"
+        )
+    return x
+
+
+def finite_scores(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the scores within float32's range, the largest for NaN: what :func:`add_finite_score` does."""
+    clipped = np.clip(scores, -LARGEST_NUMBER, LARGEST_NUMBER)
+    return np.where(np.isnan(scores), np.float64(np.float32(LARGEST_NUMBER)), clipped)
+
+
+def add_finite_score(graph: Graph, score: str) -> None:
+    """Add the node ``score``: the scores kept within float32's range, the largest for NaN."""
+    largest = graph.constant("largest_score", LARGEST_NUMBER)
+    lowest = graph.constant("lowest_score", -LARGEST_NUMBER)
+    clipped = graph.node("Clip", score, lowest, largest, name="clipped_score")
+    undefined = graph.node("IsNaN", score, name="undefined_score")
+    graph.node("Where", undefined, largest, clipped, name=SCORE)
 
 
 def check_and_write(

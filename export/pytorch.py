@@ -23,9 +23,9 @@ from netsieve.engine.features.preprocessing import feature_selection, prepare, p
 from netsieve.engine.features.schema import LARGEST_NUMBER, FeatureSchema
 from netsieve.engine.thresholds.calibration import Calibration, Population
 from netsieve.engine.thresholds.policy import default_policy, parse_policy
-from netsieve.export.graph import FEATURE_ERROR, HIGHEST_OPSET, INPUT, OPSET, SCORE, Graph
+from netsieve.export.graph import FEATURE_ERROR, HIGHEST_OPSET, INPUT, OPSET, Graph
 from netsieve.export.metadata import DEFAULT_THRESHOLD, add_metadata
-from netsieve.export.model import check_and_write, check_schema
+from netsieve.export.model import add_finite_score, check_and_write, check_schema, encoded_rows, finite_scores
 from netsieve.export.parity import ParityReport
 from netsieve.export.preprocessing import RecordColumns
 
@@ -102,7 +102,7 @@ def torch_module(
         The file cannot be written.
     """
     check_schema(schema)
-    x = _encoded(schema, calibration_rows)
+    x = encoded_rows(schema, calibration_rows)
     trained = copy.deepcopy(module).cpu().eval()
     width = len(prepared_columns(schema)) if preprocess else len(schema.features)
     selection = feature_selection(schema) if preprocess else np.eye(width, dtype=np.float32)
@@ -180,34 +180,13 @@ class _ScoredModule:
                 f'output="{self.output}" it must return {list(expected)}'
             )
         if self.output == "score":
-            return _finite(values), None
+            return finite_scores(values), None
         errors = np.square(values - z) / z.shape[1]
-        return _finite(errors.sum(axis=1)), errors
+        return finite_scores(errors.sum(axis=1)), errors
 
 
 def _as_float64(x: NDArray[np.float32]) -> NDArray[np.float64]:
     return x.astype(np.float64)
-
-
-def _finite(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the scores within float32's range, the largest for NaN: what the graph's last nodes do."""
-    clipped = np.clip(scores, -LARGEST_NUMBER, LARGEST_NUMBER)
-    return np.where(np.isnan(scores), np.float64(np.float32(LARGEST_NUMBER)), clipped)
-
-
-def _encoded(schema: FeatureSchema, rows: pl.DataFrame | NDArray[np.float32]) -> NDArray[np.float32]:
-    if isinstance(rows, np.ndarray):
-        x = np.asarray(rows, dtype=np.float32)
-    else:
-        from netsieve.engine.features.encoding import Encoder
-
-        x = Encoder(schema).encode(rows)
-    if x.ndim != 2 or x.shape[1] != len(schema.features) or not len(x):
-        raise ExportError(
-            f"calibration rows have shape {list(x.shape)}; expected records of the schema, "
-            f"[n, {len(schema.features)}] with n above 0"
-        )
-    return x
 
 
 def _check_module(scoring: _ScoredModule, x: NDArray[np.float32]) -> None:
@@ -299,11 +278,7 @@ def _add_score(graph: Graph, output: Output, prepared: str, selection: NDArray[n
         errors = graph.node("MatMul", squared, combination, name=FEATURE_ERROR)
         axis = graph.constant("row_axis", np.array([1]))
         result = graph.node("ReduceSum", errors, axis, name="error_sum", keepdims=0)
-    largest = graph.constant("largest_score", LARGEST_NUMBER)
-    lowest = graph.constant("lowest_score", -LARGEST_NUMBER)
-    clipped = graph.node("Clip", result, lowest, largest, name="clipped_score")
-    undefined = graph.node("IsNaN", result, name="undefined_score")
-    graph.node("Where", undefined, largest, clipped, name=SCORE)
+    add_finite_score(graph, result)
 
 
 def _provenance(module: torch.nn.Module, output: Output, preprocess: bool, rows: int) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from netsieve.engine.detectors.tree_ensemble import LEAF, ColumnTrees, TreeEnsemble, TreeScore
+from netsieve.engine.detectors.tree_ensemble import LEAF, ColumnTrees, Combination, TreeEnsemble, TreeScore
 from netsieve.engine.errors import ExportError
 from netsieve.engine.features.preprocessing import prepared_columns
 from netsieve.export.graph import FEATURE_ERROR, SCORE, TREE_DOMAIN, CoreOutputs, Graph
@@ -22,12 +22,7 @@ def add_tree_score(graph: Graph, columns: RecordColumns, core: TreeScore) -> Cor
     """
     _check_columns(columns, core.trees)
     sums = add_trees(graph, core.trees, columns.view(core.view))
-    axis = graph.constant("row_axis", np.array([1]))
-    if core.combination == "largest":
-        return CoreOutputs(graph.node("ReduceMax", sums, axis, name=SCORE, keepdims=0), None)
-    if core.combination == "exponential":
-        sums = graph.node("Exp", sums, name="exponential")
-    return CoreOutputs(graph.node("Squeeze", sums, axis, name=SCORE), None)
+    return CoreOutputs(add_combined(graph, sums, core.combination), None)
 
 
 def add_column_trees(graph: Graph, columns: RecordColumns, core: ColumnTrees) -> CoreOutputs:
@@ -108,6 +103,16 @@ def add_trees(
         nodes_modes=["LEAF" if leaf else "BRANCH_LEQ" for leaf in is_leaf],
         **{key: value.tolist() for key, value in attributes.items()},
     )
+
+
+def add_combined(graph: Graph, sums: str, combination: Combination) -> str:
+    """Add the node ``score`` made of the trees' sums, and return its name."""
+    axis = graph.constant("row_axis", np.array([1]))
+    if combination == "largest":
+        return graph.node("ReduceMax", sums, axis, name=SCORE, keepdims=0)
+    if combination == "exponential":
+        sums = graph.node("Exp", sums, name="exponential")
+    return graph.node("Squeeze", sums, axis, name=SCORE)
 
 
 def _check_columns(columns: RecordColumns, trees: TreeEnsemble) -> None:

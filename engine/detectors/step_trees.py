@@ -50,12 +50,13 @@ def step_trees(functions: Sequence[StepFunction], *, target_of_column: bool, tar
     functions
         At least one.
     target_of_column
-        Whether a tree's only value is added to the target with its column's number; else all begin at target 0.
+        Whether a tree's only value is added to the target with its column's number, and the score is the sum of all
+        targets; else all begin at target 0.
     targets
         How many targets there are.
     """
     trees = [_step_tree(each, each.column if target_of_column else 0) for each in functions]
-    return exactly_summable(joined_trees(trees, targets))
+    return exactly_summable(joined_trees(trees, targets), across_targets=target_of_column)
 
 
 def below(value: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -226,27 +226,31 @@ def single_tree(
     )
 
 
-def exactly_summable(trees: TreeEnsemble) -> TreeEnsemble:
+def exactly_summable(trees: TreeEnsemble, *, across_targets: bool = False) -> TreeEnsemble:
     """Return the trees with leaf values rounded to a grid on which all their sums are exact in float32.
+
+    With ``across_targets`` the sum of all targets is exact too.
 
     The grid's step is the power of two of which float32 holds every multiple up to the largest sum that the trees
     could reach together: values move by less than float32 would lose in adding them up.
     """
-    largest = _largest_sum(trees)
+    largest = _largest_sum(trees, across_targets)
     step = 2.0 ** (np.ceil(np.log2(max(largest, SMALLEST_SUM))) - FLOAT32_BITS)
     rounded = _on_grid(trees, step)
-    if _largest_sum(rounded) > step * 2.0**FLOAT32_BITS:  # rounding up can carry the sum past the power of two
+    if (
+        _largest_sum(rounded, across_targets) > step * 2.0**FLOAT32_BITS
+    ):  # rounding up can carry the sum past the power of two
         rounded = _on_grid(trees, 2 * step)
     return rounded
 
 
-def _largest_sum(trees: TreeEnsemble) -> float:
-    """Return a bound of what any target's leaves add up to, in any order, with any of them left out."""
+def _largest_sum(trees: TreeEnsemble, across_targets: bool) -> float:
+    """Return a bound of what a target's leaves, or all, add up to, in any order, with any of them left out."""
     bounds = np.maximum.reduceat(np.abs(trees.value.astype(np.float64)), trees.root)
     largest = np.zeros(trees.targets)
     for first, bound in zip(trees.target, bounds, strict=True):
         largest[first : first + len(bound)] += bound
-    return float(largest.max())
+    return float(largest.sum() if across_targets else largest.max())
 
 
 def _on_grid(trees: TreeEnsemble, step: float) -> TreeEnsemble:

@@ -6,6 +6,9 @@ is monotone, however, so that a threshold on a prepared number is the same decis
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -63,7 +66,8 @@ def unscaled_thresholds(
     for number, (_, feature) in enumerate(schema.numeric):
         chosen = column == number
         if chosen.any():
-            result[chosen] = _largest_raw(feature, threshold[chosen], schema.soft_clip)
+            prepared = partial(prepared_number, feature, limit=schema.soft_clip)
+            result[chosen] = largest_at_most(prepared, threshold[chosen])
     return result
 
 
@@ -73,18 +77,24 @@ def rounded_down(values: NDArray[np.float64]) -> NDArray[np.float32]:
     return np.where(rounded > values, np.nextafter(rounded, np.float32(-np.inf)), rounded)
 
 
-def _largest_raw(feature: NumericFeature, threshold: NDArray[np.float64], limit: float) -> NDArray[np.float32]:
-    """Search the float32 numbers, which are ordered like integers, by bisection."""
+def largest_at_most(
+    increasing: Callable[[NDArray[np.float32]], NDArray[np.float64]], threshold: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """Return the largest float32 numbers of which an increasing function is no larger than the thresholds.
+
+    Minus infinity where there is none. Float32 numbers are ordered like integers, which are searched by bisection.
+    """
     low = np.full(len(threshold), _ordinal(np.float32(-np.inf)))
     high = np.full(len(threshold), _ordinal(np.float32(np.inf)))
     while (low < high).any():
         middle = low + (high - low + 1) // 2
-        below = _prepared(feature, _number(middle), limit) <= threshold
+        below = increasing(_number(middle)) <= threshold
         low, high = np.where(below, middle, low), np.where(below, high, middle - 1)
     return _number(low)
 
 
-def _prepared(feature: NumericFeature, raw: NDArray[np.float32], limit: float) -> NDArray[np.float64]:
+def prepared_number(feature: NumericFeature, raw: NDArray[np.float32], limit: float) -> NDArray[np.float64]:
+    """Return a number's prepared values, NaN where it is missing, float64 ``[n]``."""
     values = raw.astype(np.float64)
     if feature.signed_log:
         values = signed_log(values)

@@ -12,6 +12,7 @@ from netsieve.engine.features.preprocessing import fit_preprocessing
 from netsieve.engine.features.schema import CategoricalFeature, FeatureSchema, NumericFeature
 from netsieve.engine.features.unscaled import unscaled_columns
 from netsieve.export.cores import core_model
+from netsieve.export.parity import hard_rows
 
 FLOATS = st.floats(allow_nan=False, width=32)
 
@@ -123,6 +124,16 @@ def test_trees_of_another_schema_are_refused():
     trees = random_trees(np.random.default_rng(0), 9)
     with pytest.raises(ExportError, match="use the schema"):
         core_model(TreeScore(trees, "value"), schema)
+
+
+@pytest.mark.parametrize("name", ["hbos", "ecod"])
+def test_graph_and_reference_are_the_same_to_the_bit(name):
+    schema, x = fitted_case(KINDS["mixed"], rows=2000)
+    detector = detector_class(name)().fit(schema, x[:1000], x[1000:1100])
+    run = session(core_model(detector.core, schema))
+    rows = np.concatenate([x, hard_rows(schema, x)])
+    for part in (rows, rows[::-1], rows[:1], rows[7:20]):
+        np.testing.assert_array_equal(run.run(["score"], {"x": part})[0], detector.reference_score(part))
 
 
 @pytest.mark.parametrize("name", ["hbos", "ecod"])
