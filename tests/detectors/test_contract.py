@@ -11,7 +11,12 @@ from netsieve.engine.thresholds.calibration import Calibration
 from netsieve.export.cores import core_model
 from netsieve.export.model import write_model
 
-QUICK = {"autoencoder": {"max_draws": 20_000}, "gaussian_mixture": {"components": 4}}
+QUICK = {
+    "autoencoder": {"max_draws": 20_000},
+    "gaussian_mixture": {"components": 4},
+    "one_class_svm": {"features": 128},
+    "dose": {"features": 128},
+}
 """Parameters under which training takes a moment."""
 NAMES = tuple(DETECTORS)
 
