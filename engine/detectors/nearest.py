@@ -29,7 +29,7 @@ class NearestParameters(DetectorParameters):
     stored_rows
         Rows stored at most; the cost of scoring grows with it.
     selection
-        ``"random"``, or ``"mixed"``: half at random, half so that rare rows are covered too.
+        ``"random"``, or ``"mixed"``: nine in ten at random, the others so that rare rows are covered too.
     neighbours
         How many of the nearest stored rows count.
     aggregation

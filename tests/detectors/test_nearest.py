@@ -110,7 +110,7 @@ def test_spread_rows_cover_what_is_rare():
     def reach(chosen):
         return max(float(np.square(chosen - row).sum(axis=1).min()) for row in rows[::7])
 
-    spread = spread_rows(rows, 100, 0)
+    spread = spread_rows(rows, 100, 0, random_share=0.5)
     assert spread.shape == (100, 4)
     assert len(np.unique(spread, axis=0)) == 100
     assert (spread[:, 0] > 30).any()
@@ -126,7 +126,7 @@ def test_a_coreset_takes_the_farthest_row_each_time():
     while len(chosen) < 20:
         distance = [min(float(np.square(row - other).sum()) for other in chosen) for row in rows]
         chosen.append(rows[int(np.argmax(distance))])
-    np.testing.assert_array_equal(spread_rows(rows, 20, 0), np.array(chosen))
+    np.testing.assert_array_equal(spread_rows(rows, 20, 0, random_share=0.5), np.array(chosen))
 
 
 def test_a_coreset_ends_where_no_row_is_new():
