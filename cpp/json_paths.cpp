@@ -66,6 +66,7 @@ const JsonKey* JsonNode::search(const std::uint8_t* at, const std::uint8_t* end,
 }
 
 JsonPaths::JsonPaths(const std::vector<std::string>& paths) : nodes_(1), names_{""} {
+    if (paths.empty()) nodes_[0].add("", no_node);  // an object that is read has at least one key to compare with
     for (std::uint32_t column = 0; column < paths.size(); ++column) {
         const std::string& path = paths[column];
         // every part of the path that stands before a dot is a section, of each section further up

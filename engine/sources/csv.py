@@ -14,6 +14,7 @@ import polars as pl
 from netsieve.engine.errors import SourceError
 from netsieve.engine.features.schema import ColumnKind
 from netsieve.engine.sources.blocks import MAX_RECORD_BYTES, BlockCutter, overlong_reason, parser_rejects, shown_cell
+from netsieve.engine.sources.csv_headers import OTHER_HEADER, HeaderWatch, OtherColumns, every_record
 from netsieve.engine.sources.plain_text import LOOKED_AT, check_text
 from netsieve.engine.sources.source import (
     BLOCK_BYTES,
@@ -123,6 +124,7 @@ class CsvSource:
         self.columns = self._file_columns
         self._codes = self._known_codes()
         self._inferred: frozenset[int] = frozenset()
+        self._named: list[int] = []
         self._cutter = BlockCutter(
             stream,
             self._scan,
@@ -149,12 +151,15 @@ class CsvSource:
 
     def blocks(self) -> Iterator[Block]:
         """Yield the file's blocks in order, once."""
+        watch = HeaderWatch(self._file_columns, self._delimiter, self._joined_names, self._counts)
+        parts = (part for block in self._cutter.blocks() for part in watch.parts(block, self._named))
         first = True
-        for block in self._cutter.blocks():
-            if first and len(block.data):
+        for sequence, part in enumerate(parts):
+            block = replace(part, sequence=sequence)
+            if first and isinstance(block.data, np.ndarray) and len(block.data):
                 first = False
                 self._infer_kinds(block.data)
-            if block.sequence == 0 and self._leading_blank:
+            if sequence == 0 and self._leading_blank:
                 blank = block.skipped.get("blank", 0) + self._leading_blank
                 yield replace(block, skipped={**block.skipped, "blank": blank})
             else:
@@ -162,6 +167,8 @@ class CsvSource:
 
     def parse(self, block: Block) -> ParsedBlock:
         """Return a block's records as a frame; the rejected ones with what is wrong with them."""
+        if isinstance(block.data, OtherColumns):
+            return self._rejected(replace(block, data=block.data.text))
         codes = list(self._codes)
         while True:
             parsed = _native.parse_records(
@@ -194,6 +201,28 @@ class CsvSource:
             bytes_read=block.bytes_read,
             emptied=emptied,
         )
+
+    def _rejected(self, block: Block) -> ParsedBlock:
+        """Return a block of which no record can be read."""
+        dialect = (ord(self._delimiter), self._header, self._max_record)
+        rejected = every_record(block.data, *dialect, block.records - len(block.rejects))
+        columns = _native.parse_records(block.data[:0], *dialect, self._codes, 0).columns
+        wanted = [name for name, code in zip(self._file_columns, self._codes, strict=True) if code != SKIPPED]
+        return ParsedBlock(
+            frame=pl.DataFrame({name: pl.Series(column) for name, column in zip(wanted, columns, strict=True)}),
+            record=range(block.first_record, block.first_record),
+            rejects=[*block.rejects, *parser_rejects(block, rejected, lambda *_: OTHER_HEADER)],
+            skipped=dict(block.skipped),
+            source_file=block.source_file,
+            bytes_read=block.bytes_read,
+        )
+
+    def _joined_names(self, fields: list[str]) -> tuple[str, ...]:
+        """Return the columns' names by the fields of a header line in mid-file."""
+        try:
+            return self.names_of(fields, self._stream.label)
+        except SourceError:  # a name twice: other columns in any case
+            return tuple(fields)
 
     def names_of(self, fields: list[str], label: str, *, unique: bool = True) -> tuple[str, ...]:
         """Return the columns' names by the fields of the header line.
@@ -239,6 +268,11 @@ class CsvSource:
         return frame, emptied
 
     def _scan(self, text: NDArray[np.uint8], final: bool) -> _native.RecordScan:
+        found = self._counts(text, final)
+        self._named = found.named if found.end else []
+        return found
+
+    def _counts(self, text: NDArray[np.uint8], final: bool) -> _native.RecordScan:
         return _native.scan_records(text, ord(self._delimiter), self._header, self._max_record, final)
 
     def _skip_to_first_record(self) -> int:
