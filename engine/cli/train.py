@@ -64,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
     from netsieve.engine.features.schema_file import read_schema_file
     from netsieve.engine.sinks.atomic import check_distinct
     from netsieve.engine.sources.inputs import expand_inputs
-    from netsieve.engine.sources.reading import read_frame
+    from netsieve.engine.sources.reading import read_frame, reading_to_remember
     from netsieve.engine.sources.ready_schemas import ready_schema
     from netsieve.engine.thresholds.policy import parse_policy
     from netsieve.engine.training.job import inferred_schema, is_folder, prepare_target, train_detector, weights_path
@@ -79,7 +79,8 @@ def run(options: argparse.Namespace) -> int:
     if options.threshold is not None:
         parse_policy(options.threshold)
     overrides = None if options.schema is None else read_schema_file(options.schema)
-    read = read_frame(files, options=read_options(options), max_rows=LARGEST_FRAME, seed=options.seed)
+    reading = read_options(options).under((overrides or {}).get("reading", {}))
+    read = read_frame(files, options=reading, max_rows=LARGEST_FRAME, seed=options.seed)
     frame = read.frame
     sampled = f", a sample of {read.rows_seen:,}" if read.rows_seen > frame.height else ""
     kind = "" if read.record_type == ANY_RECORD else f" ({read.record_type})"
@@ -103,9 +104,10 @@ def run(options: argparse.Namespace) -> int:
         )
     if not frame.height:
         raise TrainingError("there are no records to train on; give files with at least a few dozen")
+    remembered = reading_to_remember(reading, read.record_type)
     overrides = overrides_with_ready(
         ready_schema(read.record_type),
-        overrides,
+        {**(overrides or {}), **({"reading": remembered} if remembered else {})},
         frame.columns,
         record_type=read.record_type,
         features=options.features,

@@ -128,6 +128,7 @@ def score_files(
         kept.request(scorer.schema, needed),
         reading or ReadOptions(),
         record_type=scorer.schema.record_type,
+        reading=scorer.schema.reading,
     )
     selection = Selection(only_anomalies=only_anomalies, min_score=min_score, top=top)
     job = _Job(scorer, kept, selection, output, form, ranking=ranking)

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import numpy as np
 
@@ -48,8 +48,12 @@ SHOWN_COLUMNS: Final = 12
 """Columns of a file that an error names."""
 
 
-def options_for(options: ReadOptions, record_type: str) -> ReadOptions:
-    """Return the options for the records of a model: of mixed events it takes those that it was trained on."""
+def options_for(options: ReadOptions, record_type: str, reading: Mapping[str, Any] | None = None) -> ReadOptions:
+    """Return the options for the records of a model: they are read as those that it was trained on.
+
+    Of mixed events it takes those of its record type; the rest is what its schema declares (``FeatureSchema.reading``).
+    """
+    options = options.under(reading or {})
     if options.event_type is None and record_type.startswith(EVENT_FAMILIES):
         return replace(options, event_type=record_type.partition(".")[2])
     return options
@@ -71,8 +75,8 @@ class Inputs:
         Columns wanted, those needed among them, and how they are read from text.
     options
         How the files are read, where their content does not tell.
-    record_type
-        What the model was trained on.
+    record_type, reading
+        What the model was trained on, and how that was read (``FeatureSchema.reading``).
 
     Attributes
     ----------
@@ -88,12 +92,13 @@ class Inputs:
         options: ReadOptions,
         *,
         record_type: str = ANY_RECORD,
+        reading: Mapping[str, Any] | None = None,
     ) -> None:
         self.files = files
         self.columns: tuple[str, ...] = ()
         self._needed = needed
         self._request = request
-        self._options = options_for(options, record_type)
+        self._options = options_for(options, record_type, reading)
         self._record_type = record_type
 
     def numbered_blocks(self) -> Iterator[list[NumberedBlock]]:

@@ -44,6 +44,9 @@ def scan(
     input_format: str | None = None,
     event_type: str | None = None,
     home_networks: Sequence[str] = (),
+    idle_timeout: float | None = None,
+    active_timeout: float | None = None,
+    most_flows: int | None = None,
     names: Sequence[str] | None = None,
     kinds: dict[str, ColumnKind] | None = None,
     block_bytes: int = BLOCK_BYTES,
@@ -65,6 +68,9 @@ def scan(
         Events wanted of files that mix several types; None for the format's own default.
     home_networks
         Networks in CIDR notation that count as inside, for the direction of flows; empty: the private ones.
+    idle_timeout, active_timeout, most_flows
+        When a flow of a packet capture ends (docs/pcap.md): seconds without a packet, seconds since its first, flows
+        open at a time.
     names
         Column names of delimited text without a header line.
     kinds
@@ -97,7 +103,15 @@ def scan(
     return Scan(
         expand_inputs([os.fspath(path) for path in given]),
         ColumnRequest(columns=None if columns is None else tuple(columns), kinds=kinds or {}),
-        ReadOptions(input_format=input_format, names=names, event_type=event_type, home_networks=tuple(home_networks)),
+        ReadOptions(
+            input_format=input_format,
+            names=names,
+            event_type=event_type,
+            home_networks=tuple(home_networks),
+            idle_timeout=idle_timeout,
+            active_timeout=active_timeout,
+            most_flows=most_flows,
+        ),
         threads=threads or available_processors(),
         block_bytes=block_bytes,
     )
