@@ -61,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
     from netsieve.engine.errors import RejectLimitError, TrainingError
     from netsieve.engine.features.inference import correlated_pairs, describe_schema
     from netsieve.engine.features.ready import overrides_with_ready
-    from netsieve.engine.features.schema_file import read_schema_file
+    from netsieve.engine.features.schema_file import declared_kinds, read_schema_file
     from netsieve.engine.sinks.atomic import check_distinct
     from netsieve.engine.sources.inputs import expand_inputs
     from netsieve.engine.sources.reading import read_frame, reading_to_remember
@@ -79,7 +79,8 @@ def run(options: argparse.Namespace) -> int:
     if options.threshold is not None:
         parse_policy(options.threshold)
     overrides = None if options.schema is None else read_schema_file(options.schema)
-    reading = read_options(options).under((overrides or {}).get("reading", {}))
+    reading = read_options(options).under({"declared": declared_kinds(overrides or {})})
+    reading = reading.under((overrides or {}).get("reading", {}))
     read = read_frame(files, options=reading, max_rows=LARGEST_FRAME, seed=options.seed)
     frame = read.frame
     sampled = f", a sample of {read.rows_seen:,}" if read.rows_seen > frame.height else ""

@@ -44,7 +44,7 @@ from netsieve.engine.errors import SchemaError
 from netsieve.engine.features.neighbours import DECLARED
 from netsieve.engine.features.reading import checked_reading
 from netsieve.engine.features.roles import RoleKind
-from netsieve.engine.features.schema import Scaling
+from netsieve.engine.features.schema import ColumnKind, Scaling
 
 NUMERIC_KEYS: Final = frozenset({"signed_log", "scaling", "imputation", "missing_indicator"})
 CATEGORICAL_KEYS: Final = frozenset({"one_hot", "vocabulary_limit"})
@@ -134,6 +134,21 @@ def schema_declaration(content: Mapping[str, Any]) -> SchemaDeclaration:
         settings=settings,
         neighbours=neighbours,
     )
+
+
+def declared_kinds(content: Mapping[str, Any]) -> dict[str, ColumnKind]:
+    """Return how columns are read whose kind a schema file declares: numbers as floats, categories as text.
+
+    Raises
+    ------
+    SchemaError
+        A key or a value is not known.
+    """
+    kinds: dict[str, ColumnKind] = {}
+    for name, column in schema_declaration(content).columns.items():
+        if column.kind in ("numeric", "categorical"):
+            kinds[name] = "float" if column.kind == "numeric" else "string"
+    return kinds
 
 
 def _column(name: str, entry: Any) -> ColumnDeclaration:

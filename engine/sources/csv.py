@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -87,6 +87,8 @@ class CsvSource:
     names
         Column names of a file without a header line; None takes them from the first record. A first record that
         equals the names is a header all the same.
+    declared
+        Kinds of columns that would be inferred; one that turns out to be of truth values is read as such.
     block_bytes, max_record
         See :class:`netsieve.engine.sources.blocks.BlockCutter`.
 
@@ -103,6 +105,7 @@ class CsvSource:
         *,
         delimiter: str | None = None,
         names: Sequence[str] | None = None,
+        declared: Mapping[str, ColumnKind] | None = None,
         block_bytes: int = BLOCK_BYTES,
         max_record: int = MAX_RECORD_BYTES,
     ) -> None:
@@ -125,6 +128,7 @@ class CsvSource:
         self._codes = self._known_codes()
         self._inferred: frozenset[int] = frozenset()
         self._named: list[int] = []
+        self._declared = declared or {}
         self._cutter = BlockCutter(
             stream,
             self._scan,
@@ -328,8 +332,9 @@ class CsvSource:
             return
         kinds = _native.infer_kinds(text, ord(self._delimiter), self._header, self._max_record, len(self._file_columns))
         for i in unknown:
-            self._codes[i] = kinds[i]
-        self._inferred = frozenset(unknown)
+            declared = self._declared.get(self._file_columns[i])
+            self._codes[i] = kinds[i] if declared is None or kinds[i] == KIND_CODES["boolean"] else KIND_CODES[declared]
+        self._inferred = frozenset(i for i in unknown if self._file_columns[i] not in self._declared)
 
     def _reason(self, reason: int, column: int, cell: bytes) -> str:
         if reason == FIELD_COUNT:
@@ -353,7 +358,14 @@ def open_stream(stream: ByteStream, request: ColumnRequest, options: ReadOptions
         It is no UTF-8 text, or has no usable header.
     """
     check_text(bytes(stream.peek(LOOKED_AT)), stream.label)
-    return CsvSource(stream, request, delimiter=options.delimiter, names=options.names, block_bytes=block_bytes)
+    return CsvSource(
+        stream,
+        request,
+        delimiter=options.delimiter,
+        names=options.names,
+        declared=options.declared,
+        block_bytes=block_bytes,
+    )
 
 
 def _given_names(names: Sequence[str], fields: list[str], label: str) -> tuple[str, ...]:

@@ -167,7 +167,7 @@ def reading_to_remember(options: ReadOptions, record_type: str) -> dict[str, Any
         if record_type in FLOW_TYPES:
             asked = {name: getattr(options, name) for name in limits}
             content |= {name: limits[name] if value is None else value for name, value in asked.items()}
-    if options.declared:
+    if options.declared and record_type == ANY_RECORD:
         content["declared"] = dict(options.declared)
     return content
 

@@ -1,6 +1,7 @@
 """Known sources on the command line: no flags to train, a clear word where a file does not fit, folders of parts."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -36,11 +37,8 @@ def argus_text(rows: int, seed: int = 0) -> str:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with Argus flows, a model trained on them without any flags, and flows of nfdump."""
-    folder = tmp_path_factory.mktemp("sources")
-    (folder / "normal.binetflow").write_text(argus_text(ROWS))
-    (folder / "nfdump.csv").write_text("ts,te,td,sa,da,sp,dp,pr,flg,fwd,stos,ipkt,ibyt,opkt,obyt\n")
+def quick_training() -> Iterator[None]:
+    """Train on few records."""
     original = autoencoder_parameters.AutoencoderParameters.from_dict
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
@@ -48,7 +46,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "from_dict",
             lambda values: original({"max_draws": 1000, **values}),
         )
-        assert main(["train", str(folder / "normal.binetflow"), "-o", str(folder / "argus.onnx")]) == 0
+        yield
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, quick_training: None) -> Path:
+    """Return a folder with Argus flows, a model trained on them without any flags, and flows of nfdump."""
+    folder = tmp_path_factory.mktemp("sources")
+    (folder / "normal.binetflow").write_text(argus_text(ROWS))
+    (folder / "nfdump.csv").write_text("ts,te,td,sa,da,sp,dp,pr,flg,fwd,stos,ipkt,ibyt,opkt,obyt\n")
+    assert main(["train", str(folder / "normal.binetflow"), "-o", str(folder / "argus.onnx")]) == 0
     return folder
 
 
@@ -195,7 +202,7 @@ def test_inspect_tells_how_a_model_reads(captured: Path, capsys: pytest.CaptureF
     assert line in capsys.readouterr().out
 
 
-def test_training_remembers_how_records_were_read(folder: Path, tmp_path: Path) -> None:
+def test_training_remembers_how_records_were_read(quick_training: None, tmp_path: Path) -> None:
     schema = tmp_path / "schema.toml"
     schema.write_text('[reading]\nhome_networks = ["10.0.0.0/8"]\n')
     (tmp_path / "x.pcap").write_bytes(capture_of_pauses([10.0, 1.0, 1.0] * 100))
@@ -205,6 +212,75 @@ def test_training_remembers_how_records_were_read(folder: Path, tmp_path: Path) 
     reading = ModelFile.read(model).schema.reading
     assert reading["home_networks"] == ["10.0.0.0/8"]
     assert (reading["idle_timeout"], reading["active_timeout"]) == (5.0, 1800.0)
+
+
+DECLARED = """
+[columns."net.bytes"]
+kind = "numeric"
+
+[columns."auth.method"]
+kind = "categorical"
+
+[columns.port]
+kind = "categorical"
+"""
+
+
+def json_events(rows: int, late: int) -> str:
+    """Return events whose bytes and method first occur in the record ``late``."""
+    events: list[dict[str, object]] = [{"port": 22 + i % 2, "size": i % 50} for i in range(rows)]
+    for i, event in enumerate(events[late:]):
+        event |= {"net": {"bytes": i % 7 if i % 3 else i / 8}, "auth": {"method": ["key", "password"][i % 2]}}
+    return "".join(json.dumps(event) + "\n" for event in events)
+
+
+def test_declared_columns_need_not_be_found_in_the_first_records(
+    quick_training: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("netsieve.engine.sources.json_text.DISCOVERY_BYTES", 512)
+    Path("schema.toml").write_text(DECLARED)
+    Path("events.ndjson").write_text(json_events(600, late=100))
+    assert main(["train", "events.ndjson", "-o", "without.onnx"]) == 0
+    assert set(ModelFile.read("without.onnx").schema.feature_names) == {"port", "size"}
+    assert main(["train", "events.ndjson", "-o", "with.onnx", "--schema", "schema.toml"]) == 0
+    schema = ModelFile.read("with.onnx").schema
+    assert set(schema.feature_names) == {"port", "size", "net.bytes", "auth.method"}
+    kinds = {feature.name: feature.column_kind for feature in schema.features}
+    assert kinds == {"port": "string", "size": "integer", "net.bytes": "float", "auth.method": "string"}
+    vocabularies = {feature.name: set(feature.vocabulary) for _, feature in schema.categorical}
+    assert vocabularies == {"port": {"22", "23"}, "auth.method": {"key", "password"}}
+    capsys.readouterr()
+    # found late in the file to be scored, or never: missing values
+    for late, bytes_known in ((300, 300), (600, 0)):
+        Path("others.ndjson").write_text(json_events(600, late=late))
+        arguments = ["-o", "scored.parquet", "--keep", "all", "--max-rejects", "0"]
+        assert main(["score", "with.onnx", "others.ndjson", *arguments]) == 0
+        scored = pl.read_parquet("scored.parquet")
+        assert scored.height == 600
+        assert scored["net.bytes"].count() == bytes_known
+    # what is not declared is missed in a file that lacks it
+    Path("others.ndjson").write_text('{"port": 22}\n' * 600)
+    assert main(["score", "with.onnx", "others.ndjson", "-o", "scored.parquet"]) == 1
+    assert "lacks 1 column that the model needs: 'size'" in capsys.readouterr().err
+
+
+def test_declared_kinds_hold_for_delimited_text(
+    quick_training: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    schema, data, model = (tmp_path / name for name in ("schema.toml", "x.csv", "x.onnx"))
+    kinds = {"code": "categorical", "size": "numeric", "seen": "numeric"}
+    schema.write_text("".join(f'[columns.{name}]\nkind = "{kind}"\n' for name, kind in kinds.items()))
+    lines = [f"{i % 3},{i % 11},{i % 2 == 0}" for i in range(400)]
+    data.write_text("\n".join(["code,size,seen", *lines, "4,large,True", "x,5,False"]) + "\n")
+    assert main(["train", str(data), "-o", str(model), "--schema", str(schema)]) == 0
+    features = {feature.name: feature for feature in ModelFile.read(model).schema.features}
+    assert {name: feature.column_kind for name, feature in features.items()} == {
+        "code": "string",
+        "size": "float",
+        "seen": "boolean",
+    }
+    assert "1 records could not be read" in capsys.readouterr().err  # 'large'
 
 
 @pytest.fixture
