@@ -14,6 +14,7 @@ import polars as pl
 from netsieve.engine.sources.blocks import MAX_RECORD_BYTES
 from netsieve.engine.sources.direction import HomeNetworks
 from netsieve.engine.sources.eve_columns import END_TIMES, event_columns
+from netsieve.engine.sources.eve_dns import OF_FIRST_QUERY, QUERIES, TYPE, with_former_columns
 from netsieve.engine.sources.eve_features import DIRECTION, DIRECTION_INPUTS, READY_SCHEMAS, derived_columns
 from netsieve.engine.sources.json_text import KIND_CODES, TIME, JsonSource, JsonText, frame_of
 from netsieve.engine.sources.source import BLOCK_BYTES, Block, ColumnRequest, ParsedBlock, ReadOptions
@@ -75,6 +76,8 @@ class EveSource(JsonSource):
         self._requested = [name for name in codes if request.wants(name)]
         needed = {*self._requested, *end_times, *(DIRECTION_INPUTS if self._directed else ())}
         needed.update(name for column in self._derived.values() for name in column.inputs)
+        self._of_dns = event_type == "dns" and bool(needed & {*OF_FIRST_QUERY, TYPE})
+        needed |= {QUERIES} if self._of_dns else set()
         self._kinds = {path: code for path, code in codes.items() if path in needed}
         self._inferred = frozenset(self._kinds) - frozenset(event_columns(event_type)) - frozenset(request.kinds)
 
@@ -82,6 +85,7 @@ class EveSource(JsonSource):
         """Return a block's events of the wanted type as a frame; those rejected with what is wrong with them."""
         rows = self._text.parse(block, self._kinds, self._inferred)
         read = frame_of(rows.columns)
+        read = with_former_columns(read) if self._of_dns else read
         computed = read.select(
             *(column.expression.alias(name) for name, column in self._derived.items()), self._end_time.alias(END_TIME)
         )

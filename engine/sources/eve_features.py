@@ -6,6 +6,8 @@ from typing import Any, Final, NamedTuple
 
 import polars as pl
 
+from netsieve.engine.sources.eve_dns import QUERIES, QUERY_COUNT
+
 DIRECTION: Final = "network_direction"
 """Text column: outbound, inbound, internal or external (:mod:`netsieve.engine.sources.direction`)."""
 DIRECTION_INPUTS: Final = ("src_ip", "dest_ip")
@@ -74,6 +76,7 @@ DERIVED: Final[dict[str, dict[str, Derived]]] = {
         "dns_name_labels": _labels("dns.rrname"),
         "dns_name_digits": _occurrences("dns.rrname", "[0-9]", literal=False),
         "dns_answer_count": _occurrences("dns.answers", '"rdata":'),
+        "dns_query_count": Derived(("dns.rrname", QUERIES), QUERY_COUNT),
     }
     | _OTHER,
     "http": {
