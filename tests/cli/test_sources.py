@@ -320,6 +320,8 @@ def test_a_file_that_fails_is_named_and_the_exit_code_says_so(logs: Path, capsys
     [
         (["-o", "out/", "--top", "5"], "--top ranks all records and needs one output file"),
         (["-o", "out/", "--rejects", "r.ndjson"], "each part has its own"),
+        (["-o", "out/", "--state", "hosts.state"], "keeps what is known of the hosts itself"),
+        (["-o", "out/", "--by-entity", "SrcAddr"], "--by-entity ranks all records and needs one output file"),
         (["-o", "out.parquet", "--resume"], "--resume needs a folder as output"),
     ],
 )
