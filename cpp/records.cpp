@@ -111,6 +111,7 @@ class HeaderFields {
   public:
     explicit HeaderFields(const Dialect& dialect) : delimiter_(dialect.delimiter) {
         const std::string_view header = dialect.header;
+        initials_[quote_byte] = true;
         for (std::size_t at = 0; at < header.size();) {
             const std::size_t end = std::min(header.find(static_cast<char>(delimiter_), at), header.size());
             const std::string_view field = unquoted(header.substr(at, end - at));
