@@ -14,7 +14,14 @@ import polars as pl
 from netsieve.engine.errors import SourceError
 from netsieve.engine.features.schema import ColumnKind
 from netsieve.engine.sources.blocks import MAX_RECORD_BYTES, BlockCutter, overlong_reason, parser_rejects, shown_cell
-from netsieve.engine.sources.csv_headers import OTHER_HEADER, HeaderWatch, OtherColumns, every_record
+from netsieve.engine.sources.csv_headers import (
+    OTHER_HEADER,
+    HeaderWatch,
+    OtherColumns,
+    check_unique,
+    every_record,
+    given_names,
+)
 from netsieve.engine.sources.plain_text import LOOKED_AT, check_text
 from netsieve.engine.sources.source import (
     BLOCK_BYTES,
@@ -121,7 +128,7 @@ class CsvSource:
             self._header = first_record.rstrip(b"\r\n")
             stream.skip(len(first_record))
         else:
-            self._file_columns = _given_names(names, fields, stream.label)
+            self._file_columns = given_names(names, fields, stream.label)
             self._header = self._delimiter.join(names).encode()
             lines = 0
         self.columns = self._file_columns
@@ -366,27 +373,3 @@ def open_stream(stream: ByteStream, request: ColumnRequest, options: ReadOptions
         declared=options.declared,
         block_bytes=block_bytes,
     )
-
-
-def _given_names(names: Sequence[str], fields: list[str], label: str) -> tuple[str, ...]:
-    if twice := _named_twice(names):
-        raise SourceError(f"duplicate column name {twice}: the column names given are not unique")
-    if len(names) != len(fields):
-        raise SourceError(
-            f"{label}: the first record has {len(fields)} fields, but {len(names)} column names were given"
-        )
-    return tuple(names)
-
-
-def check_unique(names: Sequence[str], label: str) -> None:
-    """Raise :class:`SourceError` where a header line names a column twice."""
-    if twice := _named_twice(names):
-        raise SourceError(
-            f"duplicate column name {twice}: {label} has no header line with unique names (if it has none at all, "
-            "give the column names)"
-        )
-
-
-def _named_twice(names: Sequence[str]) -> str:
-    twice = [name for name, count in Counter(names).items() if count > 1]
-    return ", ".join(map(repr, twice[:5])) + (f" and {len(twice) - 5} more" if len(twice) > 5 else "")

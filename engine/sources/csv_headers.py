@@ -7,12 +7,14 @@ header line that names the same columns as the first.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from netsieve.engine.errors import SourceError
 from netsieve.engine.sources.source import Block
 from netsieve.kernels import _native
 
@@ -137,3 +139,34 @@ def every_record(
     ]
     places = np.concatenate(found)
     return places[np.unique(places[:, 0], return_index=True)[1]]
+
+
+def given_names(names: Sequence[str], fields: list[str], label: str) -> tuple[str, ...]:
+    """Return the names that were given for a file's columns.
+
+    Raises
+    ------
+    SourceError
+        One is there twice, or the first record has another number of fields.
+    """
+    if twice := _named_twice(names):
+        raise SourceError(f"duplicate column name {twice}: the column names given are not unique")
+    if len(names) != len(fields):
+        raise SourceError(
+            f"{label}: the first record has {len(fields)} fields, but {len(names)} column names were given"
+        )
+    return tuple(names)
+
+
+def check_unique(names: Sequence[str], label: str) -> None:
+    """Raise :class:`SourceError` where a header line names a column twice."""
+    if twice := _named_twice(names):
+        raise SourceError(
+            f"duplicate column name {twice}: {label} has no header line with unique names (if it has none at all, "
+            "give the column names)"
+        )
+
+
+def _named_twice(names: Sequence[str]) -> str:
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    return ", ".join(map(repr, twice[:5])) + (f" and {len(twice) - 5} more" if len(twice) > 5 else "")
