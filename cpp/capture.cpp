@@ -26,20 +26,40 @@ bool section_order(const std::uint8_t* magic, bool& little) {
     return false;
 }
 
+bool is_pcap(const std::uint8_t* magic, bool& little) {
+    for (const bool order : {false, true}) {
+        const std::uint32_t number = file_32(magic, order);
+        if (number != 0xA1B2C3D4 && number != 0xA1B23C4D) continue;
+        little = order;
+        return true;
+    }
+    return false;
+}
+
+// Whether a file's header stands in the place of a packet's 16 bytes, where captures were joined end to end. As a
+// packet it would be one without a byte, of the year 2055 (or of other years, by the byte order).
+bool is_joined_header(const std::uint8_t* at) {
+    bool little = false;
+    return is_pcap(at, little) && file_16(at + 4, little) == 2 && file_16(at + 6, little) == 4 &&
+           !file_32(at + 8, true);
+}
+
 }  // namespace
 
+void Capture::begin_pcap(const std::uint8_t* head, bool little) {
+    little_ = little;
+    nanoseconds_ = file_32(head, little) == 0xA1B23C4D;
+    any_time_ = false;
+    // the upper half says whether frames end with a checksum
+    const auto link_type = static_cast<std::uint16_t>(file_32(head + 20, little) & 0xFFFF);
+    interfaces_.assign(1, {link_type, 0, file_32(head + 16, little), 0});
+}
+
 std::size_t Capture::begin(const std::uint8_t* head, std::size_t size) {
-    if (size >= pcap_file_header) {
-        for (const bool little : {false, true}) {
-            const std::uint32_t magic = file_32(head, little);
-            if (magic != 0xA1B2C3D4 && magic != 0xA1B23C4D) continue;
-            little_ = little;
-            nanoseconds_ = magic == 0xA1B23C4D;
-            // the upper half says whether frames end with a checksum
-            const auto link_type = static_cast<std::uint16_t>(file_32(head + 20, little) & 0xFFFF);
-            interfaces_.push_back({link_type, 0, file_32(head + 16, little), 0});
-            return pcap_file_header;
-        }
+    bool little = false;
+    if (size >= pcap_file_header && is_pcap(head, little)) {
+        begin_pcap(head, little);
+        return pcap_file_header;
     }
     blocks_ =
         size >= pcapng_smallest_block && network_32(head) == pcapng_section_header && section_order(head + 8, little_);
@@ -61,6 +81,16 @@ CaptureStep Capture::pcap_step(const std::uint8_t* text, std::size_t at, std::si
         return final ? CaptureStep::damaged : CaptureStep::incomplete;
     }
     const std::uint8_t* const header = text + at;
+    if (is_joined_header(header)) {
+        packet.reason = CaptureReason::truncated;
+        if (rest < pcap_file_header) return final ? CaptureStep::damaged : CaptureStep::incomplete;
+        bool little = false;
+        is_pcap(header, little);
+        begin_pcap(header, little);
+        packet.reason = CaptureReason::none;
+        packet.next = at + pcap_file_header;
+        return CaptureStep::header;
+    }
     packet.captured = file_32(header + 8, little_);
     packet.length = file_32(header + 12, little_);
     if (packet.captured > max_packet_) {
@@ -221,15 +251,17 @@ bool Capture::plausible_header(const std::uint8_t* at) const {
            fraction < (nanoseconds_ ? 1'000'000'000U : 1'000'000U) && (!any_time_ || distance <= largest_time_step);
 }
 
-// The first place with a plausible header whose packet ends where another such header begins, or with the file.
+// The first place with a file's header, or with a plausible one whose packet ends where another header begins, or with
+// the file.
 Capture::Resumption Capture::resume_pcap(const std::uint8_t* text, std::size_t from, std::size_t size,
                                          bool final) const {
     for (std::size_t at = from; at < size; ++at) {
         if (size - at < pcap_packet_header) return {final ? size : at, false};
+        if (is_joined_header(text + at)) return {at, true};
         if (!plausible_header(text + at)) continue;
         const std::size_t next = at + pcap_packet_header + file_32(text + at + 8, little_);
         if (next <= size && size - next >= pcap_packet_header) {
-            if (plausible_header(text + next)) return {at, true};
+            if (plausible_header(text + next) || is_joined_header(text + next)) return {at, true};
         } else if (!final) {
             return {at, false};
         } else if (next == size) {

@@ -31,7 +31,7 @@ enum class CaptureStep : std::uint8_t {
     packet,
     rejected,    // a packet that cannot be read, in a block that is sound
     other,       // a block that holds no packet: of another kind, or of the file's own description
-    header,      // a section header or an interface description
+    header,      // a file or section header, or an interface description
     damaged,     // what follows cannot be told: look for the next packet
     incomplete,  // more bytes are needed
 };
@@ -88,6 +88,7 @@ class Capture {
                               CapturedPacket& packet) const;
     void describe_interface(const std::uint8_t* body, std::size_t size);
     bool packet_time(const CaptureInterface& interface, std::uint64_t ticks, std::int64_t& time) const;
+    void begin_pcap(const std::uint8_t* head, bool little);
     bool plausible_header(const std::uint8_t* at) const;
     Resumption resume_pcap(const std::uint8_t* text, std::size_t from, std::size_t size, bool final) const;
     Resumption resume_pcapng(const std::uint8_t* text, std::size_t from, std::size_t size, bool final) const;

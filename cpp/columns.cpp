@@ -34,6 +34,8 @@ void register_columns(nb::module_& module) {
         .def_ro("headers", &RecordScan::headers, "Repeated header lines.")
         .def_ro("lines", &RecordScan::lines, "Newlines before end.")
         .def_ro("end", &RecordScan::end, "Offset behind the last complete record.")
+        .def_ro("named", &RecordScan::named,
+                "Offsets of the records and header lines whose first field is one of the header's.")
         .def_ro("overlong_open", &RecordScan::overlong_open,
                 "Whether the record at end is longer than max_record and its first line has no end yet.");
     module.def(

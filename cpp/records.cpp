@@ -1,6 +1,7 @@
 #include "records.hpp"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cstring>
 
@@ -98,8 +99,54 @@ RecordSpan walk_record(const std::uint8_t* text, std::size_t start, std::size_t 
     }
 }
 
+namespace {
+
+// The header's fields, to tell records that begin with one of them: header lines of other columns do.
+class HeaderFields {
+  public:
+    explicit HeaderFields(const Dialect& dialect) : delimiter_(dialect.delimiter) {
+        const std::string_view header = dialect.header;
+        initials_[quote_byte] = true;
+        for (std::size_t at = 0; at < header.size();) {
+            const std::size_t end = std::min(header.find(static_cast<char>(delimiter_), at), header.size());
+            const std::string_view field = unquoted(header.substr(at, end - at));
+            if (!field.empty()) {
+                fields_.push_back(field);
+                initials_[static_cast<unsigned char>(field[0])] = true;
+                initials_[static_cast<unsigned char>(header[at])] = true;
+            }
+            at = end + 1;
+        }
+    }
+
+    bool begin(const std::uint8_t* text, std::size_t start, std::size_t end) const {
+        if (end - start >= byte_order_mark.size() &&
+            std::memcmp(text + start, byte_order_mark.data(), byte_order_mark.size()) == 0)
+            start += byte_order_mark.size();
+        if (start >= end || !initials_[text[start]]) return false;
+        const std::size_t behind = find_field_end(text, start, end, delimiter_);
+        const std::string_view field =
+            unquoted({reinterpret_cast<const char*>(text + start), std::min(behind, end) - start});
+        return std::find(fields_.begin(), fields_.end(), field) != fields_.end();
+    }
+
+  private:
+    static std::string_view unquoted(std::string_view field) {
+        while (!field.empty() && std::strchr(" \t\r\n\"", field.front())) field.remove_prefix(1);
+        while (!field.empty() && std::strchr(" \t\r\n\"", field.back())) field.remove_suffix(1);
+        return field;
+    }
+
+    std::uint8_t delimiter_;
+    std::array<bool, 256> initials_{};
+    std::vector<std::string_view> fields_;
+};
+
+}  // namespace
+
 RecordScan scan_records(const std::uint8_t* text, std::size_t size, const Dialect& dialect, bool final) {
     RecordScan found;
+    const HeaderFields fields(dialect);
     std::size_t start = 0;  // of the record at hand
     // Returns whether to go on.
     const auto walk = [&]() {
@@ -112,6 +159,7 @@ RecordScan scan_records(const std::uint8_t* text, std::size_t size, const Dialec
         found.blank += record.kind == RecordKind::blank;
         found.headers += record.kind == RecordKind::header;
         found.records += record.kind != RecordKind::blank && record.kind != RecordKind::header;
+        if (fields.begin(text, start, record.end)) found.named.push_back(start);
         found.lines += static_cast<std::size_t>(std::count(text + start, text + record.next, '\n'));
         start = record.next;
         return true;
@@ -130,6 +178,7 @@ RecordScan scan_records(const std::uint8_t* text, std::size_t size, const Dialec
                 ++found.headers;
             else
                 ++found.records;
+            if (fields.begin(text, start, end)) found.named.push_back(start);
             ++found.lines;
             start = newline + 1;
         }

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
+#include <vector>
 
 #include "simd.hpp"
 
@@ -57,6 +58,7 @@ struct RecordScan {
     std::size_t lines = 0;
     std::size_t end = 0;
     bool overlong_open = false;
+    std::vector<std::size_t> named;  // where records begin whose first field is one of the header's
 };
 
 // The record that begins at start (< size). final: no more text follows.

@@ -1,6 +1,7 @@
 """A small table of flows with every kind of column, and an untrained model for it."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -37,8 +38,12 @@ def flow_frame(rows: int, seed: int = 0) -> pl.DataFrame:
 
 def write_flow_model(path: Path) -> None:
     """Write a model of :func:`flow_frame` that takes Dport, Proto, Bytes and Duration, its label and names ignored."""
-    frame = flow_frame(2000, seed=1)
-    schema = fit_schema(infer_schema(frame, label=LABEL, ignore=["Attack"]), frame)
+    write_model_of(flow_frame(2000, seed=1), path, label=LABEL, ignore=["Attack"])
+
+
+def write_model_of(frame: pl.DataFrame, path: Path, **inference: Any) -> None:
+    """Write an untrained model of a frame's records; the rest as for ``infer_schema``."""
+    schema = fit_schema(infer_schema(frame, **inference), frame)
     detector = UntrainedAutoencoder(schema, (8, 4, 8), 0)
     x = Encoder(schema).encode(frame)
     scores = detector.reference_score(x).astype(np.float32)
@@ -49,6 +54,6 @@ def write_flow_model(path: Path) -> None:
         schema=schema,
         calibration=calibration,
         thresholds={**{text: parse_policy(text).threshold(calibration) for text in POLICIES}, "default": "fpr:0.01"},
-        provenance={"created": "2026-01-01T00:00:00+00:00", "rows": {"train": 2000}},
+        provenance={"created": "2026-01-01T00:00:00+00:00", "rows": {"train": frame.height}},
         parity_rows=x[:500],
     )

@@ -23,20 +23,20 @@ def read_capture(data):
     A packet is a dict with time (nanoseconds or None), interface, link_type, length and bytes, or one with reason
     (number) and offset; damaged ones have also end, where reading goes on.
     """
-    magic = data[:4]
-    if magic == b"\x0a\x0d\x0d\x0a":
+    if data[:4] == b"\x0a\x0d\x0d\x0a":
         return _read_blocks(data)
-    order = {b"\xd4\xc3\xb2\xa1": "<", b"\x4d\x3c\xb2\xa1": "<", b"\xa1\xb2\xc3\xd4": ">", b"\xa1\xb2\x3c\x4d": ">"}[
-        magic
-    ]
-    nanoseconds = b"\x3c" in (magic[1:2], magic[2:3])
-    link_type = struct.unpack(order + "I", data[20:24])[0] & 0xFFFF
     packets = []
-    last_seconds = None
-    at = 24
+    at = 0
     while at < len(data):
         reason = 0
-        if len(data) - at < 16:
+        if at == 0 or (_is_joined_header(data, at) and len(data) - at >= 24):
+            magic = data[at : at + 4]
+            order, nanoseconds = ORDERS[magic], b"\x3c" in (magic[1:2], magic[2:3])
+            link_type = struct.unpack(order + "I", data[at + 20 : at + 24])[0] & 0xFFFF
+            last_seconds = None
+            at += 24
+            continue
+        if len(data) - at < 16 or _is_joined_header(data, at):
             reason = 2
         else:
             seconds, fraction, captured, length = struct.unpack(order + "IIII", data[at : at + 16])
@@ -64,6 +64,14 @@ def read_capture(data):
     return packets, 0
 
 
+ORDERS = {b"\xd4\xc3\xb2\xa1": "<", b"\x4d\x3c\xb2\xa1": "<", b"\xa1\xb2\xc3\xd4": ">", b"\xa1\xb2\x3c\x4d": ">"}
+
+
+def _is_joined_header(data, at):
+    order = ORDERS.get(data[at : at + 4])
+    return order is not None and data[at + 4 : at + 12] == struct.pack(order + "HHI", 2, 4, 0)
+
+
 def _resume_pcap(data, start, order, nanoseconds, last_seconds):
     def plausible(at):
         if len(data) - at < 16:
@@ -73,9 +81,14 @@ def _resume_pcap(data, start, order, nanoseconds, last_seconds):
         sound = sound and (last_seconds is None or abs(seconds - last_seconds) <= 86400)
         return at + 16 + captured if sound else None
 
-    for at in range(start, len(data)):
+    for at in range(start, len(data) - 15):
+        if _is_joined_header(data, at):
+            return at
         following = plausible(at)
-        if following is not None and (following == len(data) or plausible(following) is not None):
+        if following is None:
+            continue
+        joined = len(data) - following >= 16 and _is_joined_header(data, following)
+        if following == len(data) or joined or plausible(following) is not None:
             return at
     return None
 

@@ -52,6 +52,14 @@ def number(text: str) -> float:
     return value
 
 
+def seconds(text: str) -> float:
+    """Parse a positive number of seconds."""
+    value = number(text)
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no positive number of seconds")
+    return value
+
+
 def network(text: str) -> str:
     """Parse a network in CIDR notation, or an address, which is a network of one."""
     from ipaddress import ip_network
@@ -85,7 +93,20 @@ def add_data(parser: argparse.ArgumentParser) -> argparse.Action:
         type=network,
         nargs="+",
         default=[],
-        help="networks that are inside, for the direction of flows (default: the private ones)",
+        help="networks that are inside, for the direction of flows (default: the model's, else the private ones)",
+    )
+    for name, what in (("idle", "without a packet"), ("active", "since its first packet")):
+        parser.add_argument(
+            f"--{name}-timeout",
+            metavar="SECONDS",
+            type=seconds,
+            help=f"end a flow of a packet capture after so many seconds {what} (docs/pcap.md)",
+        )
+    parser.add_argument(
+        "--most-flows",
+        metavar="N",
+        type=whole_number(1),
+        help="flows of a packet capture that are open at a time; one more ends the one that was seen last longest ago",
     )
     parser.add_argument(
         "--columns", metavar="FILE", help="names of the columns, one a line, for CSV files without a header line"
@@ -117,6 +138,9 @@ def read_options(options: argparse.Namespace) -> ReadOptions:
         names=_column_names(options.columns),
         event_type=options.event_type,
         home_networks=tuple(options.home_network),
+        idle_timeout=options.idle_timeout,
+        active_timeout=options.active_timeout,
+        most_flows=options.most_flows,
     )
 
 

@@ -79,6 +79,7 @@ def _text(model: ModelFile) -> str:
         text_table(features),
         *_ignored(model),
         *_neighbours(model),
+        *_reading(model),
         "\nthresholds",
         text_table(thresholds),
         "\ncalibration",
@@ -138,6 +139,18 @@ def _neighbours(model: ModelFile) -> list[str]:
         f"of neighbouring records: {len(declared.columns)} features computed of {', '.join(declared.input_columns)}; "
         f"windows of {windows} s, expiry {declared.expiry:g} s, {declared.hosts:,} hosts, {declared.pairs:,} pairs"
     ]
+
+
+def _reading(model: ModelFile) -> list[str]:
+    reading = model.schema.reading
+    shown = "; ".join(f"{name} {_shown(value)}" for name, value in reading.items())
+    return [f"read with: {shown}"] if reading else []
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} ({kind})" for name, kind in value.items())
+    return ", ".join(value) if isinstance(value, list) else f"{value:,g}"
 
 
 def _flattened(content: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:

@@ -246,6 +246,13 @@ def _refuse_for_folders(options: argparse.Namespace) -> None:
 
     if options.top is not None:
         raise OutputError(f"--top ranks all records and needs one output file; {options.output!r} is a folder")
+    if options.state is not None:
+        raise OutputError(
+            f"--state names one file, but the folder {options.output!r} keeps what is known of the hosts itself; leave "
+            "it out, and score new files with --resume"
+        )
+    if options.by_entity is not None:
+        raise OutputError(f"--by-entity ranks all records and needs one output file; {options.output!r} is a folder")
     if options.rejects is not None:
         raise OutputError(
             f"--rejects names one file, but in the folder {options.output!r} each part has its own; leave it out"

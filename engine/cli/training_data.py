@@ -120,14 +120,16 @@ def read_training_data(options: argparse.Namespace, files: Sequence[str]) -> Tra
     from netsieve.engine.errors import RejectLimitError, TrainingError
     from netsieve.engine.features.inference import correlated_pairs, describe_schema
     from netsieve.engine.features.ready import overrides_with_ready
-    from netsieve.engine.features.schema_file import read_schema_file
-    from netsieve.engine.sources.reading import read_frame
+    from netsieve.engine.features.schema_file import declared_kinds, read_schema_file
+    from netsieve.engine.sources.reading import read_frame, reading_to_remember
     from netsieve.engine.sources.ready_schemas import ready_schema
     from netsieve.engine.training.data import inferred_schema
     from netsieve.engine.training.neighbours import add_neighbours
 
     overrides = None if options.schema is None else read_schema_file(options.schema)
-    read = read_frame(files, options=read_options(options), max_rows=LARGEST_FRAME, seed=options.seed)
+    reading = read_options(options).under({"declared": declared_kinds(overrides or {})})
+    reading = reading.under((overrides or {}).get("reading", {}))
+    read = read_frame(files, options=reading, max_rows=LARGEST_FRAME, seed=options.seed)
     frame = read.frame
     sampled = f", a sample of {read.rows_seen:,}" if read.rows_seen > frame.height else ""
     kind = "" if read.record_type == ANY_RECORD else f" ({read.record_type})"
@@ -151,9 +153,10 @@ def read_training_data(options: argparse.Namespace, files: Sequence[str]) -> Tra
         )
     if not frame.height:
         raise TrainingError("there are no records to train on; give files with at least a few dozen")
+    remembered = reading_to_remember(reading, read.record_type)
     overrides = overrides_with_ready(
         ready_schema(read.record_type),
-        overrides,
+        {**(overrides or {}), **({"reading": remembered} if remembered else {})},
         frame.columns,
         record_type=read.record_type,
         features=options.features,

@@ -16,6 +16,7 @@ from typing import Any, Final, Literal
 
 from netsieve.engine.errors import SchemaError
 from netsieve.engine.features.neighbours import Neighbours
+from netsieve.engine.features.reading import checked_reading
 
 MISSING_CODE: Final = 0
 """Code of a missing category."""
@@ -143,6 +144,9 @@ class FeatureSchema:
     ``stateful`` holds the declaration of the features that are computed from neighbouring records, if there are any
     (:class:`~netsieve.engine.features.neighbours.Neighbours`): they are among ``features`` like all others. A reader
     that does not know the kernel or its version refuses the schema.
+
+    ``reading`` holds how the records are to be read, as far as the features depend on it
+    (:mod:`netsieve.engine.features.reading`).
     """
 
     features: tuple[Feature, ...]
@@ -150,6 +154,7 @@ class FeatureSchema:
     record_type: str = "record"
     soft_clip: float = 10.0
     stateful: tuple[dict[str, Any], ...] = ()
+    reading: dict[str, Any] = field(default_factory=dict)
     version: int = SCHEMA_VERSION
     fitted: bool = field(default=False)
 
@@ -162,6 +167,7 @@ class FeatureSchema:
             raise SchemaError(f"soft_clip is {self.soft_clip}; it is a number of deviations from 1 to 1000000")
         if len(self.stateful) > 1:
             raise SchemaError("the schema has several stateful features, which this netsieve cannot compute")
+        checked_reading(self.reading)
         computed = self.neighbours.columns if self.neighbours else ()
         if not set(computed) <= set(names):
             lost = sorted(set(computed) - set(names))[0]
@@ -220,6 +226,8 @@ class FeatureSchema:
     def to_json(self) -> str:
         """Return the schema as JSON text."""
         content = asdict(self)
+        if not self.reading:
+            del content["reading"]
         for feature, source in zip(content["features"], self.features, strict=True):
             feature["kind"] = "numeric" if isinstance(source, NumericFeature) else "categorical"
         return json.dumps(content, allow_nan=False)

@@ -23,6 +23,9 @@ A schema file is TOML. Everything in it is optional::
     source = "SourceIP"             # columns by role, where they are not known by the record type
     windows = [60, 3600]            # seconds
 
+    [reading]                       # how the records are read, see docs/schema.md
+    home_networks = ["10.0.0.0/8"]
+
 ``kind`` may be left out where another key tells it.
 """
 
@@ -39,8 +42,9 @@ from typing import Any, Final, get_args
 
 from netsieve.engine.errors import SchemaError
 from netsieve.engine.features.neighbours import DECLARED
+from netsieve.engine.features.reading import checked_reading
 from netsieve.engine.features.roles import RoleKind
-from netsieve.engine.features.schema import Scaling
+from netsieve.engine.features.schema import ColumnKind, Scaling
 
 NUMERIC_KEYS: Final = frozenset({"signed_log", "scaling", "imputation", "missing_indicator"})
 CATEGORICAL_KEYS: Final = frozenset({"one_hot", "vocabulary_limit"})
@@ -67,7 +71,7 @@ class SchemaDeclaration:
     columns
         What is declared about single columns.
     settings
-        ``record_type`` and ``soft_clip`` of the schema, where given.
+        ``record_type``, ``soft_clip`` and ``reading`` of the schema, where given.
     neighbours
         Keys of :class:`~netsieve.engine.features.neighbours.Neighbours`; None where there is no such section.
     """
@@ -110,12 +114,16 @@ def schema_declaration(content: Mapping[str, Any]) -> SchemaDeclaration:
     SchemaError
         A key or a value is not known.
     """
-    _check_keys(content, {"record_type", "soft_clip", "features", "ignore", "columns", "neighbours"}, "at the top")
+    _check_keys(
+        content, {"record_type", "soft_clip", "features", "ignore", "columns", "neighbours", "reading"}, "at the top"
+    )
     settings: dict[str, Any] = {}
     if "record_type" in content:
         settings["record_type"] = _checked(content, "record_type", str, "text", "at the top")
     if "soft_clip" in content:
         settings["soft_clip"] = float(_checked(content, "soft_clip", (int, float), "a number", "at the top"))
+    if "reading" in content:
+        settings["reading"] = checked_reading(content["reading"])
     columns = _checked(content, "columns", dict, "a table", "at the top") if "columns" in content else {}
     neighbours = _checked(content, "neighbours", dict, "a table", "at the top") if "neighbours" in content else None
     _check_keys(neighbours or {}, DECLARED, "in [neighbours]")
@@ -126,6 +134,21 @@ def schema_declaration(content: Mapping[str, Any]) -> SchemaDeclaration:
         settings=settings,
         neighbours=neighbours,
     )
+
+
+def declared_kinds(content: Mapping[str, Any]) -> dict[str, ColumnKind]:
+    """Return how columns are read whose kind a schema file declares: numbers as floats, categories as text.
+
+    Raises
+    ------
+    SchemaError
+        A key or a value is not known.
+    """
+    kinds: dict[str, ColumnKind] = {}
+    for name, column in schema_declaration(content).columns.items():
+        if column.kind in ("numeric", "categorical"):
+            kinds[name] = "float" if column.kind == "numeric" else "string"
+    return kinds
 
 
 def _column(name: str, entry: Any) -> ColumnDeclaration:

@@ -126,7 +126,7 @@ def score_events(
         files,
         {event_type: job.needed for event_type, job in jobs.items()},
         {event_type: job.request for event_type, job in jobs.items()},
-        reading or ReadOptions(),
+        _reading(scorers, reading or ReadOptions()),
     )
     summary = EventsSummary(files=len(files))
     with ExitStack() as folders:
@@ -181,6 +181,19 @@ def _check(scorers: Mapping[str, Scorer], folder: str, reading: ReadOptions | No
         raise SourceError(
             "names of columns are for text without a header line, which has no event types; leave them out"
         )
+
+
+def _reading(scorers: Mapping[str, Scorer], options: ReadOptions) -> ReadOptions:
+    """Return how the files are read: as they were in training, where the options say nothing."""
+    readings = {event_type: options.under(scorer.schema.reading) for event_type, scorer in scorers.items()}
+    first, reading = next(iter(readings.items()))
+    for event_type, other in readings.items():
+        if other != reading:
+            raise SchemaError(
+                f"the models for {first} and {event_type} were trained with other home networks; give --home-network, or "
+                "score with one model at a time"
+            )
+    return reading
 
 
 def _states(

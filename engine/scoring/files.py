@@ -111,7 +111,15 @@ def score_files(
     selection = Selection(only_anomalies=only_anomalies, min_score=min_score, top=top)
     job = ModelJob(scorer, output, form, keep=keep, selection=selection, by_entity=by_entity, state=state)
     check_distinct([output, rejected.path, *job.further_paths], [*files, scorer.model_file.name])
-    sources = Inputs(files, job.needed, job.request, reading or ReadOptions(), record_type=scorer.schema.record_type)
+    schema = scorer.schema
+    sources = Inputs(
+        files,
+        job.needed,
+        job.request,
+        reading or ReadOptions(),
+        record_type=schema.record_type,
+        reading=schema.reading,
+    )
     summary = ScoreSummary(files=len(files), threshold=scorer.threshold, policy=scorer.threshold_policy)
     failure = run_job(
         [job],

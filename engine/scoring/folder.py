@@ -2,7 +2,8 @@
 
 Where there are more files than threads each is read, scored and written by one thread: archives are gzip, which cannot
 be decompressed in parallel within a file. A file that is larger than a thread's share of the work would be the
-last one running, so it gets all threads, before the others.
+last one running, so it gets all threads, before the others. Where the model looks at the records before, files are
+scored one after the other (:mod:`netsieve.engine.scoring.ordered_parts`).
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from netsieve import __version__
-from netsieve.engine.errors import OutputError, RejectLimitError, SchemaError, UnreadFilesError
+from netsieve.engine.errors import OutputError, RejectLimitError, UnreadFilesError
 from netsieve.engine.scoring.files import reject_failure
 from netsieve.engine.scoring.manifest import MANIFEST_NAME, Manifest, PartEntry
+from netsieve.engine.scoring.ordered_parts import OrderedPartsJob
 from netsieve.engine.scoring.parts import PartsJob
 from netsieve.engine.scoring.progress import Progress
 from netsieve.engine.scoring.summary import ScoreSummary, peak_rss_bytes
@@ -57,6 +59,9 @@ def score_folder(
 ) -> ScoreSummary:
     """Score each file into a part of its own, several files side by side.
 
+    With a model that has neighbour features the files are scored one after the other, in the order of the times of
+    their first records, and what is known of the hosts goes from file to file.
+
     A part has the input's path below the folder that all inputs share, with the format's suffix behind; records that
     cannot be read are in ``PART.rejects.ndjson``. Parts and ``manifest.json`` appear under their names only when they
     are complete. A file that cannot be read does not stop the others.
@@ -89,11 +94,6 @@ def score_folder(
         An input is absent, the folder belongs to another run, or a part cannot be written.
     """
     started = time.perf_counter()
-    if scorer.schema.stateful:
-        raise SchemaError(
-            "the model's features look at the records before, across files, so that files cannot be scored apart; "
-            "name one output file"
-        )
     form = output_format(STANDARD_OUTPUT, format or "parquet")
     files = _input_files(inputs, folder)
     options = {
@@ -113,7 +113,8 @@ def score_folder(
                 f"{folder!r} holds the parts of an earlier run; add --resume to leave what is finished and score the "
                 "rest, or name another folder"
             )
-        job = PartsJob(
+        job_class = OrderedPartsJob if scorer.schema.stateful else PartsJob
+        job = job_class(
             scorer,
             folder,
             manifest,

@@ -123,6 +123,7 @@ def score_labelled_files(
         ColumnRequest(columns=needed, kinds=kinds, open=scorer.schema.open_categories(asked)),
         reading or ReadOptions(),
         record_type=scorer.schema.record_type,
+        reading=scorer.schema.reading,
     )
 
     def finish(block: ScoredBlock) -> _LabelledBlock:

@@ -86,6 +86,11 @@ class PartEntry:
         ``skipped`` by reason, as in :class:`~netsieve.engine.scoring.summary.ScoreSummary`.
     error
         Why the input could not be scored; None where it could.
+    state
+        Name of the file with what was known of the hosts behind the last record; None but for the last part of a model
+        with neighbour features.
+    history
+        Fingerprint of this input and all that were scored before it; None for a model of single records.
     """
 
     input: str
@@ -97,6 +102,8 @@ class PartEntry:
     rejects: str | None = None
     counts: dict[str, Any] = field(default_factory=dict)
     error: str | None = None
+    state: str | None = None
+    history: str | None = None
 
     def is_finished(self, folder: str, fingerprint: InputFingerprint, model: str, options: str) -> bool:
         """Whether the part is there, and was made of this very input, model and options."""
@@ -194,7 +201,7 @@ class Manifest:
 
 def _entry(content: dict[str, Any]) -> PartEntry:
     entry = PartEntry(**{**content, "fingerprint": InputFingerprint(**content["fingerprint"])})
-    for name in (entry.part, entry.rejects):
+    for name in (entry.part, entry.rejects, entry.state):
         if name is not None and (PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts):
             raise ValueError(f"the part {name!r} lies outside the folder")
     if not all(isinstance(entry.counts.get(name, 0), int) for name in COUNTS):

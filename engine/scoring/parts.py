@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from netsieve.engine.scoring.progress import Progress
     from netsieve.engine.scoring.scorer import Scorer
 
+STATE_SUFFIX: Final = ".state"
 WRITING_SHARE: Final = 0.05
 """The manifest is written after a part unless that would take more than this share of the time."""
 _WATCH_SECONDS: Final = 0.25
@@ -114,7 +115,7 @@ class PartsJob:
 
     def _remove_left_overs(self, tasks: list[PartTask]) -> None:
         names = {MANIFEST_NAME, *(os.path.basename(task.part) for task in tasks)}
-        names |= {name + REJECTS_SUFFIX for name in names}
+        names |= {name + suffix for name in names for suffix in (REJECTS_SUFFIX, STATE_SUFFIX)}
         cut = {name[:200] for name in names}
         for folder in {self._folder, *(os.path.dirname(self._path(task.part)) for task in tasks)}:
             with suppress(OSError):
@@ -214,6 +215,7 @@ class PartsJob:
         if earlier is not None and earlier.part not in (None, entry.part):
             _remove(self._path(earlier.part or ""))
             _remove(self._path(f"{earlier.part}{REJECTS_SUFFIX}"))
+            _remove(self._path(f"{earlier.part}{STATE_SUFFIX}"))
         self._manifest.entries[entry.input] = entry
         self.rows_done += entry.counts.get("rows_in", 0)
         if write and time.monotonic() - self._written >= self._writing_seconds / WRITING_SHARE:

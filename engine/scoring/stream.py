@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from netsieve.engine.errors import MissingColumnError
 from netsieve.engine.sources.formats import open_event_source, open_source
@@ -42,8 +42,12 @@ def block_bytes_for(record_type: str) -> int:
     return EVENT_BLOCK_BYTES if record_type.startswith("suricata.") else BLOCK_BYTES
 
 
-def options_for(options: ReadOptions, record_type: str) -> ReadOptions:
-    """Return the options for the records of a model: of mixed events it takes those that it was trained on."""
+def options_for(options: ReadOptions, record_type: str, reading: Mapping[str, Any] | None = None) -> ReadOptions:
+    """Return the options for the records of a model: they are read as those that it was trained on.
+
+    Of mixed events it takes those of its record type; the rest is what its schema declares (``FeatureSchema.reading``).
+    """
+    options = options.under(reading or {})
     if options.event_type is None and record_type.startswith(EVENT_FAMILIES):
         return replace(options, event_type=record_type.partition(".")[2])
     return options
@@ -143,8 +147,8 @@ class Inputs(JobInputs[Source]):
         Columns wanted, those needed among them, and how they are read from text.
     options
         How the files are read, where their content does not tell.
-    record_type
-        What the model was trained on.
+    record_type, reading
+        What the model was trained on, and how that was read (``FeatureSchema.reading``).
     """
 
     def __init__(
@@ -155,11 +159,12 @@ class Inputs(JobInputs[Source]):
         options: ReadOptions,
         *,
         record_type: str = ANY_RECORD,
+        reading: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(files)
         self._needed = needed
         self._request = request
-        self._options = options_for(options, record_type)
+        self._options = options_for(options, record_type, reading)
         self._record_type = record_type
         self._block_bytes = block_bytes_for(record_type)
 

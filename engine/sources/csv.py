@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -14,6 +14,14 @@ import polars as pl
 from netsieve.engine.errors import SourceError
 from netsieve.engine.features.schema import ColumnKind
 from netsieve.engine.sources.blocks import MAX_RECORD_BYTES, BlockCutter, overlong_reason, parser_rejects, shown_cell
+from netsieve.engine.sources.csv_headers import (
+    OTHER_HEADER,
+    HeaderWatch,
+    OtherColumns,
+    check_unique,
+    every_record,
+    given_names,
+)
 from netsieve.engine.sources.plain_text import LOOKED_AT, check_text
 from netsieve.engine.sources.source import (
     BLOCK_BYTES,
@@ -86,6 +94,8 @@ class CsvSource:
     names
         Column names of a file without a header line; None takes them from the first record. A first record that
         equals the names is a header all the same.
+    declared
+        Kinds of columns that would be inferred; one that turns out to be of truth values is read as such.
     block_bytes, max_record
         See :class:`netsieve.engine.sources.blocks.BlockCutter`.
 
@@ -102,6 +112,7 @@ class CsvSource:
         *,
         delimiter: str | None = None,
         names: Sequence[str] | None = None,
+        declared: Mapping[str, ColumnKind] | None = None,
         block_bytes: int = BLOCK_BYTES,
         max_record: int = MAX_RECORD_BYTES,
     ) -> None:
@@ -117,12 +128,14 @@ class CsvSource:
             self._header = first_record.rstrip(b"\r\n")
             stream.skip(len(first_record))
         else:
-            self._file_columns = _given_names(names, fields, stream.label)
+            self._file_columns = given_names(names, fields, stream.label)
             self._header = self._delimiter.join(names).encode()
             lines = 0
         self.columns = self._file_columns
         self._codes = self._known_codes()
         self._inferred: frozenset[int] = frozenset()
+        self._named: list[int] = []
+        self._declared = declared or {}
         self._cutter = BlockCutter(
             stream,
             self._scan,
@@ -149,12 +162,15 @@ class CsvSource:
 
     def blocks(self) -> Iterator[Block]:
         """Yield the file's blocks in order, once."""
+        watch = HeaderWatch(self._file_columns, self._delimiter, self._joined_names, self._counts)
+        parts = (part for block in self._cutter.blocks() for part in watch.parts(block, self._named))
         first = True
-        for block in self._cutter.blocks():
-            if first and len(block.data):
+        for sequence, part in enumerate(parts):
+            block = replace(part, sequence=sequence)
+            if first and isinstance(block.data, np.ndarray) and len(block.data):
                 first = False
                 self._infer_kinds(block.data)
-            if block.sequence == 0 and self._leading_blank:
+            if sequence == 0 and self._leading_blank:
                 blank = block.skipped.get("blank", 0) + self._leading_blank
                 yield replace(block, skipped={**block.skipped, "blank": blank})
             else:
@@ -162,6 +178,8 @@ class CsvSource:
 
     def parse(self, block: Block) -> ParsedBlock:
         """Return a block's records as a frame; the rejected ones with what is wrong with them."""
+        if isinstance(block.data, OtherColumns):
+            return self._rejected(replace(block, data=block.data.text))
         codes = list(self._codes)
         while True:
             parsed = _native.parse_records(
@@ -194,6 +212,28 @@ class CsvSource:
             bytes_read=block.bytes_read,
             emptied=emptied,
         )
+
+    def _rejected(self, block: Block) -> ParsedBlock:
+        """Return a block of which no record can be read."""
+        dialect = (ord(self._delimiter), self._header, self._max_record)
+        rejected = every_record(block.data, *dialect, block.records - len(block.rejects))
+        columns = _native.parse_records(block.data[:0], *dialect, self._codes, 0).columns
+        wanted = [name for name, code in zip(self._file_columns, self._codes, strict=True) if code != SKIPPED]
+        return ParsedBlock(
+            frame=pl.DataFrame({name: pl.Series(column) for name, column in zip(wanted, columns, strict=True)}),
+            record=range(block.first_record, block.first_record),
+            rejects=[*block.rejects, *parser_rejects(block, rejected, lambda *_: OTHER_HEADER)],
+            skipped=dict(block.skipped),
+            source_file=block.source_file,
+            bytes_read=block.bytes_read,
+        )
+
+    def _joined_names(self, fields: list[str]) -> tuple[str, ...]:
+        """Return the columns' names by the fields of a header line in mid-file."""
+        try:
+            return self.names_of(fields, self._stream.label)
+        except SourceError:  # a name twice: other columns in any case
+            return tuple(fields)
 
     def names_of(self, fields: list[str], label: str, *, unique: bool = True) -> tuple[str, ...]:
         """Return the columns' names by the fields of the header line.
@@ -239,6 +279,11 @@ class CsvSource:
         return frame, emptied
 
     def _scan(self, text: NDArray[np.uint8], final: bool) -> _native.RecordScan:
+        found = self._counts(text, final)
+        self._named = found.named if found.end else []
+        return found
+
+    def _counts(self, text: NDArray[np.uint8], final: bool) -> _native.RecordScan:
         return _native.scan_records(text, ord(self._delimiter), self._header, self._max_record, final)
 
     def _skip_to_first_record(self) -> int:
@@ -294,8 +339,9 @@ class CsvSource:
             return
         kinds = _native.infer_kinds(text, ord(self._delimiter), self._header, self._max_record, len(self._file_columns))
         for i in unknown:
-            self._codes[i] = kinds[i]
-        self._inferred = frozenset(unknown)
+            declared = self._declared.get(self._file_columns[i])
+            self._codes[i] = kinds[i] if declared is None or kinds[i] == KIND_CODES["boolean"] else KIND_CODES[declared]
+        self._inferred = frozenset(i for i in unknown if self._file_columns[i] not in self._declared)
 
     def _reason(self, reason: int, column: int, cell: bytes) -> str:
         if reason == FIELD_COUNT:
@@ -319,28 +365,11 @@ def open_stream(stream: ByteStream, request: ColumnRequest, options: ReadOptions
         It is no UTF-8 text, or has no usable header.
     """
     check_text(bytes(stream.peek(LOOKED_AT)), stream.label)
-    return CsvSource(stream, request, delimiter=options.delimiter, names=options.names, block_bytes=block_bytes)
-
-
-def _given_names(names: Sequence[str], fields: list[str], label: str) -> tuple[str, ...]:
-    if twice := _named_twice(names):
-        raise SourceError(f"duplicate column name {twice}: the column names given are not unique")
-    if len(names) != len(fields):
-        raise SourceError(
-            f"{label}: the first record has {len(fields)} fields, but {len(names)} column names were given"
-        )
-    return tuple(names)
-
-
-def check_unique(names: Sequence[str], label: str) -> None:
-    """Raise :class:`SourceError` where a header line names a column twice."""
-    if twice := _named_twice(names):
-        raise SourceError(
-            f"duplicate column name {twice}: {label} has no header line with unique names (if it has none at all, "
-            "give the column names)"
-        )
-
-
-def _named_twice(names: Sequence[str]) -> str:
-    twice = [name for name, count in Counter(names).items() if count > 1]
-    return ", ".join(map(repr, twice[:5])) + (f" and {len(twice) - 5} more" if len(twice) > 5 else "")
+    return CsvSource(
+        stream,
+        request,
+        delimiter=options.delimiter,
+        names=options.names,
+        declared=options.declared,
+        block_bytes=block_bytes,
+    )

@@ -95,6 +95,7 @@ SECTIONS: Final[dict[str, dict[str, Kind]]] = {
         "dns.ttl": "integer",
         "dns.rdata": "string",
         "dns.answers": "string",
+        "dns.queries": "string",
     },
     "http": {
         "http.hostname": "string",

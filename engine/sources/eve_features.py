@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 
 import polars as pl
 
+from netsieve.engine.sources.eve_dns import QUERIES, QUERY_COUNT
 from netsieve.kernels import _native
 
 DIRECTION: Final = "network_direction"
@@ -83,6 +84,7 @@ DERIVED: Final[dict[str, dict[str, Derived]]] = {
         "dns_name_labels": _labels("dns.rrname"),
         "dns_name_digits": _occurrences("dns.rrname", "[0-9]", literal=False),
         "dns_answer_count": _occurrences("dns.answers", '"rdata":'),
+        "dns_query_count": Derived(("dns.rrname", QUERIES), QUERY_COUNT),
     }
     | _OTHER,
     "http": {

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from netsieve.engine.sources.eve_columns import END_TIMES, event_columns
+from netsieve.engine.sources.eve_dns import OF_FIRST_QUERY, QUERIES, TYPE, former_columns
 from netsieve.engine.sources.eve_features import DIRECTION, DIRECTION_INPUTS, derived_columns
 from netsieve.engine.sources.json_text import KIND_CODES, TIME, JsonColumns, JsonRows, frame_of
 from netsieve.engine.sources.source import Block, ColumnRequest, ParsedBlock, Reject
@@ -55,6 +56,8 @@ class EventTable:
         self._ordered = [name for name in self.columns if request.wants(name)]
         needed = {*self._requested, *self._end_times, *(DIRECTION_INPUTS if self._directed else ())}
         needed.update(name for column in self._derived.values() for name in column.inputs)
+        self._of_dns = event_type == "dns" and bool(needed & {*OF_FIRST_QUERY, TYPE})
+        needed |= {QUERIES} if self._of_dns else set()
         kinds = {path: code for path, code in codes.items() if path in needed}
         self.read = JsonColumns(kinds, frozenset(kinds) - frozenset(event_columns(event_type)) - {*request.kinds})
 
@@ -74,6 +77,7 @@ class EventTable:
 
     def _frame(self, read: Mapping[str, _native.Column]) -> pl.DataFrame:
         """Return the columns requested of those read, with the computed ones."""
+        former = former_columns(read) if self._of_dns else {}
         columns = {name: read[name] for name in self._requested}
         expressions = []
         for name, (inputs, compute) in self._derived.items():
@@ -83,11 +87,17 @@ class EventTable:
                 columns[name] = compute(*(read[each] for each in inputs))
         if self._directed:
             columns[DIRECTION] = self._home.direction_column(*(read[name] for name in DIRECTION_INPUTS))
+        frame = _with(frame_of(columns), former)
         if not expressions:
-            return frame_of(columns)
+            return frame
         inputs_read = frame_of({name: read[name] for column in self._derived.values() for name in column.inputs})
-        computed = inputs_read.select(expressions)
-        return frame_of(columns).hstack(computed)[self._ordered] if columns else computed
+        computed = _with(inputs_read, former).select(expressions)
+        return frame.hstack(computed)[self._ordered] if columns else computed
+
+
+def _with(frame: pl.DataFrame, columns: Mapping[str, pl.Series]) -> pl.DataFrame:
+    """Return the frame with those of the columns that it has in their place."""
+    return frame.with_columns(column for name, column in columns.items() if name in frame.columns)
 
 
 def _codes(

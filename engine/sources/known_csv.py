@@ -13,7 +13,8 @@ import polars as pl
 from netsieve.engine.errors import SourceError
 from netsieve.engine.features.schema import MISSING_TEXTS, ColumnKind
 from netsieve.engine.sources.blocks import MAX_RECORD_BYTES, SHOWN_CELL
-from netsieve.engine.sources.csv import BYTE_ORDER_MARK, DELIMITERS, CsvSource, check_unique
+from netsieve.engine.sources.csv import BYTE_ORDER_MARK, DELIMITERS, CsvSource
+from netsieve.engine.sources.csv_headers import check_unique
 from netsieve.engine.sources.plain_text import LOOKED_AT, check_text
 from netsieve.engine.sources.source import BLOCK_BYTES, RAW_BYTES, Block, ColumnRequest, ParsedBlock, Reject
 from netsieve.kernels import _native

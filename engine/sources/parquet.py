@@ -58,9 +58,11 @@ class ParquetSource:
                 self._spool.seek(0)
             file = self._spool if self._spool is not None else stream.name
             self._file = pq.ParquetFile(file, page_checksum_verification=True)
-        except (pa.ArrowException, OSError) as error:
+        except BaseException as error:
             self._close_spool()
-            raise self._damaged(error) from error
+            if isinstance(error, pa.ArrowException | OSError):
+                raise self._damaged(error) from error
+            raise
         self.columns = tuple(self._file.schema_arrow.names)
         twice = [name for name, count in Counter(self.columns).items() if count > 1]
         if twice:
@@ -140,7 +142,11 @@ class ParquetSource:
 
     def parse(self, block: Block) -> ParsedBlock:
         """Return a batch as a frame, without copying where types allow; numbers written as text are parsed."""
-        frame = pl.DataFrame(block.data)
+        rows = np.arange(block.records)
+        rejects = [self._reject(block, row, reason) for row, reason in sorted(wrong_text(block.data).items())]
+        if rejects:
+            rows = np.delete(rows, [reject.record - block.first_record for reject in rejects])
+        frame = pl.DataFrame(block.data.take(pa.array(rows)) if rejects else block.data)
         frame = frame.with_columns(pl.col(pl.Categorical, pl.Enum).cast(pl.String))
         frame = frame.with_columns(pl.col(pl.Decimal).cast(pl.Float64))
         wrong: dict[int, str] = {}
@@ -159,14 +165,15 @@ class ParquetSource:
             for row in np.flatnonzero(bad).tolist():
                 expected = {"integer": "an integer", "float": "a number"}.get(kind, "true or false")
                 wrong.setdefault(row, f"column {column.name!r}: expected {expected}, got {column[row]!r}")
-        record: NDArray[np.int64] | range = range(block.first_record, block.first_record + block.records)
-        rejects = []
         if wrong:
-            rejects = [self._reject(block, row, reason) for row, reason in sorted(wrong.items())]
-            sound = np.ones(block.records, np.bool_)
+            rejects += [self._reject(block, int(rows[row]), reason) for row, reason in wrong.items()]
+            sound = np.ones(len(rows), np.bool_)
             sound[list(wrong)] = False
-            frame = frame.filter(sound)
-            record = block.first_record + np.flatnonzero(sound)
+            frame, rows = frame.filter(sound), rows[sound]
+        record: NDArray[np.int64] | range = range(block.first_record, block.first_record + block.records)
+        if rejects:
+            record = block.first_record + rows
+            rejects.sort(key=lambda reject: reject.record)
         return ParsedBlock(
             frame=frame,
             record=record,
@@ -178,8 +185,53 @@ class ParquetSource:
         )
 
     def _reject(self, block: Block, row: int, reason: str) -> Reject:
-        raw = json.dumps(block.data.slice(row, 1).to_pylist()[0], default=str)
-        return Reject(block.source_file, block.first_record + row, None, None, reason, raw[:RAW_BYTES])
+        cells = {
+            name: _shown(column.take(pa.array([row])))
+            for name, column in zip(block.data.schema.names, block.data.columns, strict=True)
+        }
+        return Reject(
+            block.source_file, block.first_record + row, None, None, reason, json.dumps(cells, default=str)[:RAW_BYTES]
+        )
+
+
+def wrong_text(batch: pa.RecordBatch) -> dict[int, str]:
+    """Return the rows of a batch that hold text which is no UTF-8, each with the reason.
+
+    Arrow takes a file's word for it, and Polars Arrow's.
+    """
+    wrong: dict[int, str] = {}
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        if _is_sound(column):
+            continue
+        decoded = column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+        for row in range(len(decoded)):
+            if not _is_sound(decoded.take(pa.array([row]))):
+                wrong.setdefault(row, f"column {name!r}: invalid UTF-8")
+    return wrong
+
+
+def _is_sound(column: pa.Array) -> bool:
+    try:
+        column.validate(full=_may_hold_text(column.type))
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _may_hold_text(kind: pa.DataType) -> bool:
+    texts = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+    return any(holds(kind) for holds in (*texts, pa.types.is_nested, pa.types.is_dictionary))
+
+
+def _shown(cell: pa.Array) -> Any:
+    """Return the value of an array of one; text that is no UTF-8 with lone surrogates in place of the wrong bytes."""
+    if _is_sound(cell):
+        return cell.to_pylist()[0]
+    text = cell.dictionary_decode() if pa.types.is_dictionary(cell.type) else cell
+    if pa.types.is_nested(text.type):
+        return None
+    value = text.cast(pa.large_binary() if pa.types.is_large_string(text.type) else pa.binary()).to_pylist()[0]
+    return value.decode("utf-8", "surrogateescape")
 
 
 def open_stream(stream: ByteStream, request: ColumnRequest, options: ReadOptions, block_bytes: int) -> Source:

@@ -51,6 +51,8 @@ ACTIVE_TIMEOUT: Final = 1800.0
 """Seconds after which a flow is ended although packets come, and a new one begins; nfstream's default."""
 MAX_OPEN_FLOWS: Final = 262_144
 """Flows open at a time; beyond that the one that was last seen first is ended. They take some 800 bytes each."""
+FLOW_TYPES: Final = ("pcap.flow", "pcap.cicflowmeter")
+"""Record types that depend on these limits."""
 
 OTHER_BLOCK: Final = "pcapng block without a packet"
 NO_FLOW: Final = ("packet without IP", "packet without a time", "packet cut before its protocol")
@@ -314,14 +316,23 @@ def open_stream(
     Raises
     ------
     SourceError
-        It is no capture, the event type is none of a capture, or a home network is no network.
+        It is no capture, the event type is none of a capture, a home network is no network, or a limit of flows is
+        not positive.
     """
     kind = options.event_type or "flow"
     if kind == "packet":
         return PacketSource(stream, request, block_bytes=block_bytes)
     if kind in ("flow", "cicflowmeter"):
-        home = HomeNetworks(options.home_networks)
-        return FlowSource(stream, request, cicflowmeter=kind == "cicflowmeter", home=home, block_bytes=block_bytes)
+        return FlowSource(
+            stream,
+            request,
+            cicflowmeter=kind == "cicflowmeter",
+            home=HomeNetworks(options.home_networks),
+            block_bytes=block_bytes,
+            idle_timeout=IDLE_TIMEOUT if options.idle_timeout is None else options.idle_timeout,
+            active_timeout=ACTIVE_TIMEOUT if options.active_timeout is None else options.active_timeout,
+            max_open_flows=MAX_OPEN_FLOWS if options.most_flows is None else options.most_flows,
+        )
     raise SourceError(
         f"event type {kind!r} is none of the packet capture {stream.label}; it is one of flow, packet, cicflowmeter"
     )

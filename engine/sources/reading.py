@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import polars as pl
@@ -153,6 +153,23 @@ def read_frame(
         record_type=first.record_type,
         absent=absent,
     )
+
+
+def reading_to_remember(options: ReadOptions, record_type: str) -> dict[str, Any]:
+    """Return how records were read as far as a model of them depends on it, for ``[reading]`` of its schema."""
+    content: dict[str, Any] = {}
+    if options.home_networks:
+        content["home_networks"] = list(options.home_networks)
+    if record_type.startswith("pcap."):
+        from netsieve.engine.sources.pcap import ACTIVE_TIMEOUT, FLOW_TYPES, IDLE_TIMEOUT, MAX_OPEN_FLOWS
+
+        limits = {"idle_timeout": IDLE_TIMEOUT, "active_timeout": ACTIVE_TIMEOUT, "most_flows": MAX_OPEN_FLOWS}
+        if record_type in FLOW_TYPES:
+            asked = {name: getattr(options, name) for name in limits}
+            content |= {name: limits[name] if value is None else value for name, value in asked.items()}
+    if options.declared and record_type == ANY_RECORD:
+        content["declared"] = dict(options.declared)
+    return content
 
 
 class _FirstType:

@@ -51,6 +51,9 @@ def scan(
     input_format: str | None = None,
     event_type: str | None = None,
     home_networks: Sequence[str] = (),
+    idle_timeout: float | None = None,
+    active_timeout: float | None = None,
+    most_flows: int | None = None,
     names: Sequence[str] | None = None,
     kinds: dict[str, ColumnKind] | None = None,
     block_bytes: int = BLOCK_BYTES,
@@ -72,6 +75,9 @@ def scan(
         Events wanted of files that mix several types; None for the format's own default.
     home_networks
         Networks in CIDR notation that count as inside, for the direction of flows; empty: the private ones.
+    idle_timeout, active_timeout, most_flows
+        When a flow of a packet capture ends (docs/pcap.md): seconds without a packet, seconds since its first, flows
+        open at a time.
     names
         Column names of delimited text without a header line.
     kinds
@@ -102,7 +108,13 @@ def scan(
         open_source,
         columns=ColumnRequest(columns=None if columns is None else tuple(columns), kinds=kinds or {}),
         options=ReadOptions(
-            input_format=input_format, names=names, event_type=event_type, home_networks=tuple(home_networks)
+            input_format=input_format,
+            names=names,
+            event_type=event_type,
+            home_networks=tuple(home_networks),
+            idle_timeout=idle_timeout,
+            active_timeout=active_timeout,
+            most_flows=most_flows,
         ),
         block_bytes=block_bytes,
     )

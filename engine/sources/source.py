@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from netsieve.engine.features.schema import ColumnKind
@@ -71,6 +71,12 @@ class ReadOptions:
         Events wanted of a file that mixes several types; None for the format's own default.
     home_networks
         Networks in CIDR notation that count as inside, for the direction of flows; empty: the private ones.
+    idle_timeout, active_timeout, most_flows
+        When a flow of a packet capture ends: seconds without a packet, seconds since its first, flows open at a time.
+        None for the format's own.
+    declared
+        Columns that JSON lines have whether they are found in a file's first records or not, and their kinds, which
+        are also those of columns of delimited text.
     """
 
     input_format: str | None = None
@@ -78,6 +84,14 @@ class ReadOptions:
     delimiter: str | None = None
     event_type: str | None = None
     home_networks: Sequence[str] = ()
+    idle_timeout: float | None = None
+    active_timeout: float | None = None
+    most_flows: int | None = None
+    declared: Mapping[str, ColumnKind] = field(default_factory=dict)
+
+    def under(self, reading: Mapping[str, Any]) -> ReadOptions:
+        """Return the options with what a schema declares (``FeatureSchema.reading``) where they ask for nothing."""
+        return replace(self, **{name: reading[name] for name in reading if getattr(self, name) in (None, (), [], {})})
 
 
 @dataclass(frozen=True, slots=True)

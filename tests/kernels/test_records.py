@@ -39,6 +39,7 @@ def values(parsed):
 
 @given(texts, st.sampled_from([b"", b"a,b", b"a"]), st.sampled_from([3, 8, 80, UNLIMITED]))
 @example(b'a"b,c\n"x\n', b"", UNLIMITED)
+@example(b'a,1\n"a",2\n\xef\xbb\xbfb,a\nab,1\n a,3\n"a\nb",1', b"a,b", UNLIMITED)
 @settings(max_examples=500, deadline=None)
 def test_scan_finds_the_records_of_the_naive_twin(text, header, max_record):
     found = scan(text, header=header, max_record=max_record)
@@ -50,6 +51,18 @@ def test_scan_finds_the_records_of_the_naive_twin(text, header, max_record):
     assert found.records == len(kinds) - found.blank - found.headers
     assert found.lines == text.count(b"\n")
     assert not found.overlong_open
+    assert found.named == [
+        start for kind, start, end, _ in expected if kind != "blank" and is_named(text[start:end], header)
+    ]
+
+
+def is_named(record, header):
+    """Whether a record begins with a field of the header, in quotes or without."""
+    names = [field.strip(b' \t\r\n"') for field in header.split(b",")]
+    record = record.removeprefix(b"\xef\xbb\xbf")
+    initials = {name[:1] for name in names} | {b'"'} - {b""}
+    first = record.split(b",")[0].split(b"\n")[0].strip(b' \t\r\n"')
+    return first != b"" and first in names and record[:1] in initials
 
 
 @given(texts, st.sampled_from([5, 40, UNLIMITED]), st.data())

@@ -9,7 +9,7 @@ import warnings
 import numpy as np
 import polars as pl
 import pytest
-from model_files import UntrainedAutoencoder
+from neighbour_models import write_neighbour_model
 from polars.testing import assert_frame_equal
 
 from netsieve.bench.traffic import generate_traffic
@@ -17,19 +17,14 @@ from netsieve.engine.cli.main import main
 from netsieve.engine.detectors import autoencoder_parameters
 from netsieve.engine.errors import MissingColumnError, RejectLimitError, SchemaError, StateError
 from netsieve.engine.features.encoding import Encoder
-from netsieve.engine.features.inference import fit_schema
 from netsieve.engine.features.stage import NeighbourStage
 from netsieve.engine.features.state import FeatureState
 from netsieve.engine.scoring import stream
 from netsieve.engine.scoring.files import score_files
 from netsieve.engine.scoring.labelled import score_labelled_files
 from netsieve.engine.scoring.scorer import Scorer
-from netsieve.engine.thresholds.calibration import Calibration
-from netsieve.engine.thresholds.policy import parse_policy
-from netsieve.engine.training.data import inferred_schema
 from netsieve.engine.training.job import train_detector
 from netsieve.engine.training.neighbours import add_neighbours
-from netsieve.export.model import write_model
 
 ROWS = 3000
 
@@ -41,25 +36,8 @@ def traffic() -> pl.DataFrame:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    """Write an untrained model with neighbour features of generated traffic."""
-    frame = generate_traffic(2000, seed=5, hosts=60)
-    computed = add_neighbours(frame, overrides={"neighbours": {"columns": "all"}})
-    schema = inferred_schema(computed.frame, computed.declaration, label="IsAnomaly", ignore=["Attack"])
-    schema = fit_schema(schema, computed.frame)
-    detector = UntrainedAutoencoder(schema, (8, 4, 8), 0)
-    x = Encoder(schema).encode(computed.frame)
-    scores = detector.reference_score(x).astype(np.float32)
-    calibration = Calibration.fit(scores, x, schema=schema)
     path = tmp_path_factory.mktemp("model") / "model.onnx"
-    write_model(
-        detector,
-        path,
-        schema=schema,
-        calibration=calibration,
-        thresholds={"fpr:0.01": parse_policy("fpr:0.01").threshold(calibration), "default": "fpr:0.01"},
-        provenance={"created": "2026-01-01T00:00:00+00:00", "rows": {"train": 2000}},
-        parity_rows=x[:200],
-    )
+    write_neighbour_model(path)
     return path
 
 

@@ -299,3 +299,39 @@ def test_wrong_cells_of_lenient_columns_are_emptied_and_counted(write):
     assert parsed[0].frame.rows() == [(1, 7), (2, None), (4, None)]
     assert parsed[0].emptied == {"id": 1}
     assert [reject.record for reject in parsed[0].rejects] == [2]
+
+
+@pytest.mark.parametrize("block_bytes", [20, 45, 1 << 20])
+def test_below_a_header_of_other_columns_nothing_is_read_until_the_first_one_comes_again(write, block_bytes):
+    text = (
+        "a,b,c\n1,2,3\n"
+        'b,"c",a\n4,5,6\n7,8\n\n9,10,11,12\n'  # the cells below would fit
+        "a,b,c\n13,14,15\n"
+        "a,b\n16,17,18\n"  # fewer columns: not what the next record has
+        '"x\nb,c,a\n",19,20\n'  # within a field
+        '" a","b",c\n21,22,23\n'  # the same, written otherwise
+    )
+    blocks = read(write(text), kinds={"a": "string", "b": "string", "c": "string"}, block_bytes=block_bytes)
+    rows = [row for block in blocks for row in block.frame.rows()]
+    # the first header written otherwise is a record like others where all columns hold text
+    assert [row for row in rows if row[0] != " a"] == [
+        ("1", "2", "3"),
+        ("13", "14", "15"),
+        ("16", "17", "18"),
+        ("x\nb,c,a\n", "19", "20"),
+        ("21", "22", "23"),
+    ]
+    rejects = rejects_of(blocks)
+    assert [(reject.line, reject.raw) for reject in rejects] == [
+        (3, 'b,"c",a'),
+        (4, "4,5,6"),
+        (5, "7,8"),
+        (7, "9,10,11,12"),
+        (10, "a,b"),
+    ]
+    assert all("names other columns than the first" in reject.reason for reject in rejects[:4])
+    assert rejects[4].reason == "2 fields, expected 3"
+    assert all(text[reject.offset :].startswith(reject.raw) for reject in rejects)
+    skipped = [count for block in blocks for count in block.skipped.values()]
+    assert sum(skipped) == 2  # the blank line and the first header again
+    assert len(rows) + len(rejects) == 11

@@ -165,6 +165,43 @@ def test_only_the_columns_asked_for_and_what_they_need_are_read(write):
     assert block.frame.rows() == [(14,)]
 
 
+def test_dns_events_of_all_versions_have_the_same_columns(write):
+    query = {"rrname": "a1.example.org", "rrtype": "AAAA"}
+    answers = [{"rrname": "a1.example.org", "rrtype": "AAAA", "ttl": 3, "rdata": "::1"}]
+    odd = {"rrname": 'a"1\\\u00e9.org', "rrtype": "TXT"}
+    events = [
+        {"type": "query"} | query,
+        {"version": 2, "type": "answer", "rcode": "NOERROR", "answers": answers} | query,
+        {"version": 3, "type": "request", "queries": [query]},
+        {"version": 3, "type": "response", "rcode": "NOERROR", "queries": [query], "answers": answers},
+        {"version": 3, "type": "request", "queries": [odd, query, query]},
+        {"version": 3, "type": "request", "queries": []},
+        {"version": 3, "type": "request"},
+    ]
+    (block,) = read(write([FLOW | {"event_type": "dns", "dns": dns} for dns in events]), "dns")
+    columns = ["dns.type", "dns.rrname", "dns.rrtype", "dns_name_length", "dns_answer_count", "dns_query_count"]
+    request = ("query", "a1.example.org", "AAAA", 14, None, 1)
+    response = ("answer", "a1.example.org", "AAAA", 14, 1, 1)
+    assert block.frame.select(columns).rows() == [
+        request,
+        response,
+        request,
+        response,
+        ("query", 'a"1\\\u00e9.org', "TXT", 9, None, 3),
+        ("query", None, None, None, None, 0),
+        ("request", None, None, None, None, None),
+    ]
+    # the array is read where a column of it is wanted alone
+    source = open_source(
+        str(write([FLOW | {"event_type": "dns", "dns": events[2]}])),
+        columns=ColumnRequest(columns=("dns.rrtype",)),
+        options=ReadOptions(event_type="dns"),
+    )
+    (block,) = source.blocks()
+    assert source.parse(block).frame.to_dicts() == [{"dns.rrtype": "AAAA"}]
+    source.close()
+
+
 def test_dns_http_and_tls_events_have_tables_of_their_own(write):
     events = [
         FLOW | {"event_type": "dns", "dns": {"rrname": "a1.example.org.", "answers": [{"rdata": "1"}, {"rdata": "2"}]}},
