@@ -51,8 +51,8 @@ class JsonKey {
     std::size_t size() const { return text_.size(); }  // with the quote
     std::uint32_t node() const { return node_; }
 
-    std::uint32_t next = 0;   // the key that followed it in the record before,
-    std::uint32_t other = 0;  // and one that had followed it until then
+    std::uint32_t next = 0;            // the key that followed it in the record before,
+    std::uint32_t other = 0;           // and one that had followed it until then
     std::uint32_t column = no_column;  // its node's, where the node is no section
 
   private:
