@@ -24,8 +24,8 @@ with thresholds and a rounding would change the outcome, :func:`~netsieve.engine
 CHUNK_ROWS: Final = 16_384
 """Rows prepared or scored at a time, so that float64 intermediates stay small."""
 BASE_SCORE: Final = 1.0
-"""Added to distances of normal records' units: where most records lie at distance 0, rounding alone would else make
-the scores."""
+"""Added to scores that are distances or log likelihoods. Where most records lie at distance 0, rounding alone would
+else be their score, and float32 could not follow float64 in it."""
 
 
 class Core(Protocol):
