@@ -25,8 +25,8 @@ where it combines cores of both kinds, the prepared columns and the unscaled one
 CHUNK_ROWS: Final = 16_384
 """Rows prepared or scored at a time, so that float64 intermediates stay small."""
 BASE_SCORE: Final = 1.0
-"""Added to distances of normal records' units: where most records lie at distance 0, rounding alone would else make
-the scores."""
+"""Added to scores that are distances or log likelihoods. Where most records lie at distance 0, rounding alone would
+else be their score, and float32 could not follow float64 in it."""
 
 
 class Core(Protocol):
