@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final
 
 import numpy as np
@@ -12,7 +12,7 @@ from netsieve.engine.detectors.core import prepared_float32, sampled_rows
 from netsieve.engine.detectors.core_detector import CoreDetector
 from netsieve.engine.detectors.parameters import DetectorParameters
 from netsieve.engine.detectors.step_trees import StepFunction, below, distinct_steps, rarity_steps, step_trees
-from netsieve.engine.detectors.tree_ensemble import TreeScore
+from netsieve.engine.detectors.tree_ensemble import ColumnTrees, TreeScore
 from netsieve.engine.features.schema import LARGEST_NUMBER, FeatureSchema
 from netsieve.engine.features.unscaled import unscaled_thresholds
 
@@ -30,10 +30,14 @@ largest prepared value there is."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmpiricalTailsParameters(DetectorParameters):
-    """How closely the distributions are kept.
+    """How the tails are combined, and how closely the distributions are kept.
 
     Attributes
     ----------
+    combination
+        ``"columns"``: the sum over columns of the rarer of the two tails, which tells the columns' parts and counts
+        columns that are odd on different sides in full. ``"sums"``: as in the paper, the largest of three sums over
+        columns, those of the left tails, of the right tails, and of the tail that each column's skewness points to.
     steps
         Steps that a numeric column's distribution is kept in; all of its values where they are fewer. The logarithm
         of a tail's probability changes by at most ``2 * log(rows + 1) / steps`` within a step.
@@ -43,30 +47,33 @@ class EmpiricalTailsParameters(DetectorParameters):
 
     detector: ClassVar[str] = "ecod"
 
+    combination: str = "columns"
     steps: int = 128
     largest_training_set: int = 200_000
 
     def __post_init__(self) -> None:
         self.check(
+            choices={"combination": ("columns", "sums")},
             conditions={
                 "steps": (4 <= self.steps <= 1_000_000, "4 to 1000000"),
                 "largest_training_set": (self.largest_training_set >= 20, "at least 20"),
-            }
+            },
         )
 
 
 class EmpiricalTails(CoreDetector):
-    """The largest of three sums over columns of ``-log`` tail probability: left, right, and by skewness.
+    """Minus the logarithms of the columns' tail probabilities, summed up.
 
     A row is compared with the training rows, as if it were one more of them: a value that ``k`` of ``n`` training rows
     reach has the tail ``(k + 1) / (n + 1)``. Beyond the training range the tail goes on exponentially on the prepared
     scale, with the mean excess of the outermost tenth of the rows. A missing value has the share of missing values
-    as its tail, a category the share of rows whose value is no more frequent than its own; both count in all sums.
+    as its tail, a category the share of rows whose value is no more frequent than its own; both count on either side.
 
     References
     ----------
     Li et al., "ECOD: Unsupervised Outlier Detection Using Empirical Cumulative Distribution Functions", IEEE
-    Transactions on Knowledge and Data Engineering 2022, algorithm 1. That a tail's excess tends to be exponential:
+    Transactions on Knowledge and Data Engineering 2022, algorithm 1; the sum over columns of the rarer tail is how its
+    authors' library computes it. That a tail's excess tends to be exponential:
     Pickands, "Statistical Inference Using Extreme Order Statistics", Annals of Statistics 1975, shape 0.
     """
 
@@ -82,7 +89,7 @@ class EmpiricalTails(CoreDetector):
         seed: int,
         device: str,
         progress: bool,
-    ) -> tuple[TreeScore, dict[str, Any]]:
+    ) -> tuple[TreeScore | ColumnTrees, dict[str, Any]]:
         """Return a tree for each feature; ``x_validation`` is not needed."""
         parameters: EmpiricalTailsParameters = self.parameters
         x = sampled_rows(x_train, parameters.largest_training_set, seed)
@@ -96,8 +103,12 @@ class EmpiricalTails(CoreDetector):
             tail = -np.log((as_rare + 1) / (len(x) + 1))
             values = np.repeat(tail[:, None], TARGETS, axis=1)
             functions.append(StepFunction(category.column, category.edges, values, category.rows.astype(np.float64)))
-        trees = step_trees(functions, target_of_column=False, targets=TARGETS)
-        return TreeScore(trees, "largest"), {"nodes": len(trees.column)}
+        if parameters.combination == "sums":
+            trees = step_trees(functions, target_of_column=False, targets=TARGETS)
+            return TreeScore(trees, "largest"), {"nodes": len(trees.column)}
+        rarer = [replace(each, values=each.values.max(axis=1, keepdims=True)) for each in functions]
+        trees = step_trees(rarer, target_of_column=True, targets=z.shape[1])
+        return ColumnTrees(trees), {"nodes": len(trees.column)}
 
 
 def skewness(values: NDArray[np.float32]) -> float:

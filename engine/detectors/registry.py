@@ -140,7 +140,7 @@ DETECTORS: Final[Mapping[str, DetectorEntry]] = MappingProxyType(
             DetectorEntry(
                 "ecod",
                 "empirical cumulative distributions: how far out in their columns' tails a record's values lie",
-                "no parameters to choose; one column at a time, so that odd combinations are not seen",
+                "nothing to choose, trained in a moment; one column at a time; tells which features are odd",
                 "netsieve.engine.detectors.ecod",
                 "EmpiricalTails",
                 "EmpiricalTailsParameters",

@@ -1,22 +1,26 @@
 import numpy as np
 import pytest
-from export_cases import KINDS, fitted_case
+from export_cases import KINDS, fitted_case, session
 
 from netsieve.engine.detectors.ecod import EmpiricalTails, EmpiricalTailsParameters, skewness
 from netsieve.engine.errors import TrainingError
 from netsieve.engine.features.preprocessing import fit_preprocessing
 from netsieve.engine.features.schema import CategoricalFeature, FeatureSchema, NumericFeature
+from netsieve.export.cores import core_model
 
 EXACT = EmpiricalTailsParameters(steps=1_000_000)
+SUMS = EmpiricalTailsParameters(steps=1_000_000, combination="sums")
 
 
-def naive_ecod(train, row):
+def naive_ecod(train, row, combination):
     """Return the score of Li et al., algorithm 1, of a row among the training rows and itself."""
     from scipy.stats import skew
 
     together = np.vstack([train, row])
     left = -np.log((together <= row).mean(axis=0))
     right = -np.log((together >= row).mean(axis=0))
+    if combination == "columns":
+        return np.maximum(left, right).sum()
     chosen = np.where(skew(train.astype(np.float64)) < 0, left, right)
     return max(left.sum(), right.sum(), chosen.sum())
 
@@ -32,14 +36,17 @@ def columns(rows, seed=0):
     return np.column_stack([rng.normal(size=rows), rng.exponential(size=rows), -rng.exponential(size=rows), ties])
 
 
-def test_scores_are_those_of_the_paper_within_the_training_range():
+@pytest.mark.parametrize("parameters", [EXACT, SUMS], ids=lambda each: each.combination)
+def test_scores_are_those_of_the_paper_within_the_training_range(parameters):
     train = columns(400).astype(np.float32)
-    detector = EmpiricalTails(EXACT).fit(numbers(train), train, train[:20])
+    detector = EmpiricalTails(parameters).fit(numbers(train), train, train[:20])
     rows = np.concatenate([train[:100], columns(400, seed=1).astype(np.float32)])
     rows = np.clip(rows, train.min(axis=0), train.max(axis=0))
     rows[::7, 3] = 3.0  # in the gap between two values
-    expected = [naive_ecod(train, row) for row in rows]
+    expected = [naive_ecod(train, row, parameters.combination) for row in rows]
     np.testing.assert_allclose(detector.reference_score(rows), expected, atol=1e-4)
+    exported = session(core_model(detector.core, detector.schema)).run(["score"], {"x": rows})[0]
+    np.testing.assert_array_equal(exported, detector.reference_score(rows))
 
 
 def test_few_steps_stay_within_the_stated_error():
@@ -65,6 +72,18 @@ def test_scores_grow_beyond_the_training_range_on_both_sides():
     at_six = detector.reference_score(np.array([[6]], np.float32))[0] - np.log(1001)
     excess = (6 - train.max()) / train.std()
     assert 0.8 * excess < at_six <= excess
+
+
+def test_a_columns_part_is_its_rarer_tail():
+    train = columns(400).astype(np.float32)
+    detector = EmpiricalTails(EXACT).fit(numbers(train), train, train[:20])
+    parts = detector.feature_error(train[:50])
+    np.testing.assert_allclose(parts.sum(axis=1), detector.score(train[:50]), rtol=1e-6)
+    for row, part in zip(train[:50], parts, strict=True):
+        alone = [naive_ecod(train[:, [i]], row[[i]], "columns") for i in range(4)]
+        np.testing.assert_allclose(part, alone, atol=1e-4)
+    sums = EmpiricalTails(SUMS).fit(numbers(train), train, train[:20])
+    assert sums.feature_error(train) is None
 
 
 def test_missing_values_and_categories_count_by_their_share():
@@ -103,3 +122,5 @@ def test_skewness_is_the_third_standardised_moment(values):
 def test_wrong_parameters_are_refused():
     with pytest.raises(TrainingError, match="steps"):
         EmpiricalTailsParameters(steps=1)
+    with pytest.raises(TrainingError, match="combination"):
+        EmpiricalTailsParameters(combination="mean")
