@@ -190,8 +190,8 @@ def _reading(scorers: Mapping[str, Scorer], options: ReadOptions) -> ReadOptions
     for event_type, other in readings.items():
         if other != reading:
             raise SchemaError(
-                f"the models for {first} and {event_type} were trained with other home networks; give --home-network, or "
-                "score with one model at a time"
+                f"the models for {first} and {event_type} were trained with other home networks; give --home-network, "
+                "or score with one model at a time"
             )
     return reading
 
