@@ -37,11 +37,6 @@ SHOWN_COLUMNS: Final = 12
 """Columns of a file that an error names."""
 
 
-def block_bytes_for(record_type: str) -> int:
-    """Return the bytes of text in a block of such records."""
-    return EVENT_BLOCK_BYTES if record_type.startswith("suricata.") else BLOCK_BYTES
-
-
 def options_for(options: ReadOptions, record_type: str, reading: Mapping[str, Any] | None = None) -> ReadOptions:
     """Return the options for the records of a model: they are read as those that it was trained on.
 

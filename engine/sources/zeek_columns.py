@@ -105,7 +105,7 @@ class ColumnPlan:
     def _directions(self, frame: pl.DataFrame, home: HomeNetworks) -> pl.Series:
         inside: list[Any] = []
         for end, local in self._ends.items():
-            known = frame[local] if local is not None else None
+            known: Any = frame[local] if local is not None else None
             if known is None or known.null_count():  # to look networks up takes longer than all else here
                 by_network = home.inside(frame[end])
                 known = by_network if known is None else known.fill_null(pl.Series(by_network))
