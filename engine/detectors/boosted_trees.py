@@ -9,13 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netsieve.engine.detectors.core import prepared_float32
-from netsieve.engine.detectors.isolation_forest import missing_goes_left
 from netsieve.engine.detectors.parameters import DetectorParameters
-from netsieve.engine.detectors.sklearn_trees import boosted_trees, thresholds_before_rounding
+from netsieve.engine.detectors.sklearn_trees import boosted_trees, prepared_splits
 from netsieve.engine.detectors.tree_ensemble import TreeScore
 from netsieve.engine.errors import TrainingError
 from netsieve.engine.features.schema import FeatureSchema
-from netsieve.engine.features.unscaled import unscaled_thresholds
 
 FEWEST_TO_HOLD_BACK: Final = 50
 """With fewer rows of a class none are held back to stop early."""
@@ -132,10 +130,6 @@ def fit_boosted_trees(
         n_iter_no_change=PATIENCE,
         random_state=seed,
     ).fit(prepared_float32(schema, x[rows]), labels)
-    trees = boosted_trees(
-        classifier,
-        lambda column, threshold: unscaled_thresholds(schema, column, thresholds_before_rounding(threshold)),
-        lambda column, threshold: missing_goes_left(schema, column, threshold),
-    )
+    trees = boosted_trees(classifier, *prepared_splits(schema))
     summary = {"trees": len(trees.root), "nodes": len(trees.column), "rows": len(labels), "attacks": attacks}
     return TreeScore(trees, "value"), summary

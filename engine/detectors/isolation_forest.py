@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 from netsieve.engine.detectors.core import prepared_float32, sampled_rows
 from netsieve.engine.detectors.core_detector import CoreDetector
 from netsieve.engine.detectors.parameters import DetectorParameters
-from netsieve.engine.detectors.sklearn_trees import isolation_trees, thresholds_before_rounding
+from netsieve.engine.detectors.sklearn_trees import isolation_trees, prepared_splits
 from netsieve.engine.detectors.tree_ensemble import TreeScore
 from netsieve.engine.features.schema import FeatureSchema
-from netsieve.engine.features.unscaled import prepared_missing, unscaled_thresholds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,17 +84,5 @@ class IsolationForest(CoreDetector):
             max_features=float(parameters.features),
             random_state=seed,
         ).fit(z)
-        trees = isolation_trees(
-            forest,
-            lambda column, threshold: unscaled_thresholds(schema, column, thresholds_before_rounding(threshold)),
-            lambda column, threshold: missing_goes_left(schema, column, threshold),
-        )
+        trees = isolation_trees(forest, *prepared_splits(schema))
         return TreeScore(trees, "exponential"), {"trees": len(trees.root), "nodes": len(trees.column)}
-
-
-def missing_goes_left(
-    schema: FeatureSchema, column: NDArray[np.int64], threshold: NDArray[np.float64]
-) -> NDArray[np.bool_]:
-    """Return whether what stands for a missing number is no larger than the threshold; False for other columns."""
-    fill = np.append(prepared_missing(schema), np.inf)
-    return np.asarray(fill[np.minimum(column, len(fill) - 1)] <= threshold, dtype=np.bool_)

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netsieve.engine.detectors.tree_ensemble import TreeEnsemble, exactly_summable, joined_trees, single_tree
-from netsieve.engine.features.unscaled import rounded_down
+from netsieve.engine.features.schema import FeatureSchema
+from netsieve.engine.features.unscaled import prepared_missing, rounded_down, unscaled_thresholds
 
 EULER_GAMMA: Final = 0.5772156649015329
 
@@ -30,6 +31,20 @@ def thresholds_before_rounding(threshold: NDArray[np.float64]) -> NDArray[np.flo
     middle = (low.astype(np.float64) + high.astype(np.float64)) / 2
     goes_down = middle.astype(np.float32) <= low  # half way is rounded to the even neighbour
     return np.where(goes_down, middle, np.nextafter(middle, -np.inf))
+
+
+def prepared_splits(schema: FeatureSchema) -> tuple[ThresholdMap, MissingMap]:
+    """Return how splits of the prepared float32 columns decide on unscaled ones, and on missing values."""
+    # what is missing stands for its fill in numbers; other columns are never missing
+    fill = np.append(prepared_missing(schema), np.inf)
+
+    def thresholds(column: NDArray[np.int64], threshold: NDArray[np.float64]) -> NDArray[np.float32]:
+        return unscaled_thresholds(schema, column, thresholds_before_rounding(threshold))
+
+    def missing_left(column: NDArray[np.int64], threshold: NDArray[np.float64]) -> NDArray[np.bool_]:
+        return np.asarray(fill[np.minimum(column, len(fill) - 1)] <= threshold, dtype=np.bool_)
+
+    return thresholds, missing_left
 
 
 def average_path_length(rows: NDArray[Any]) -> NDArray[np.float64]:
