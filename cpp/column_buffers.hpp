@@ -11,7 +11,6 @@
 #include <vector>
 
 #include "arrow.hpp"
-#include "buffer_pool.hpp"
 #include "simd.hpp"
 
 namespace netsieve {
@@ -21,27 +20,23 @@ enum class ColumnKind : std::uint8_t { skipped = 0, integer = 1, number = 2, boo
 // Memory that is not cleared first: these buffers are written before they are read.
 class RawBuffer {
   public:
-    RawBuffer() = default;
-    RawBuffer(const RawBuffer&) = delete;
-    RawBuffer& operator=(const RawBuffer&) = delete;
-    ~RawBuffer() {
-        if (buffer_.memory) give_buffer(buffer_);
-    }
-
-    std::uint8_t* data() const { return static_cast<std::uint8_t*>(buffer_.memory); }
-    std::size_t capacity() const { return buffer_.size; }
+    std::uint8_t* data() const { return data_.get(); }
+    std::size_t capacity() const { return capacity_; }
     void reserve(std::size_t size) {
-        if (size <= buffer_.size) return;
-        const PooledBuffer grown = take_buffer(size);
-        if (buffer_.memory) {
-            std::memcpy(grown.memory, buffer_.memory, buffer_.size);
-            give_buffer(buffer_);
-        }
-        buffer_ = grown;
+        if (size <= capacity_) return;
+        void* grown = std::realloc(data_.get(), size);
+        if (!grown) throw std::bad_alloc();
+        static_cast<void>(data_.release());
+        data_.reset(static_cast<std::uint8_t*>(grown));
+        capacity_ = size;
     }
 
   private:
-    PooledBuffer buffer_;
+    struct Free {
+        void operator()(void* memory) const { std::free(memory); }
+    };
+    std::unique_ptr<std::uint8_t, Free> data_;
+    std::size_t capacity_ = 0;
 };
 
 // Text of up to 12 bytes lies in its view; longer text lies in the arena, and the view holds its first four bytes.
