@@ -1,8 +1,9 @@
 """Packet statistics of the N-BaIoT data set: 115 columns a packet, and nothing else.
 
 Meidan et al., "N-BaIoT: Network-based Detection of IoT Botnet Attacks Using Deep Autoencoders", IEEE Pervasive
-Computing 17(3), 2018. Of five kinds of streams that a packet belongs to, damped statistics are taken at five decay rates (Mirsky
-et al., "Kitsune", NDSS 2018). Neither device, attack nor time is in the files: the first two are in their names.
+Computing 17(3), 2018. Of five kinds of streams that a packet belongs to, damped statistics are taken at five decay
+rates (Mirsky et al., "Kitsune", NDSS 2018). Neither device, attack nor time is in the files: the first two are in
+their names.
 """
 
 from __future__ import annotations
