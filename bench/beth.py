@@ -11,7 +11,6 @@ and the AUROC of that: a curve of at most six steps at thresholds that the train
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 import warnings
@@ -35,6 +34,7 @@ from netsieve.bench.experiments import (
     present_file,
     rates,
     run_experiment,
+    share_argument,
     shown,
     table,
     told,
@@ -331,7 +331,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seeds", nargs="+", type=int, default=SEEDS, metavar="N", help="default: 1 2 3 4 5")
     parser.add_argument("--detectors", nargs="+", choices=tuple(CONTENDERS), default=tuple(CONTENDERS), metavar="NAME")
     parser.add_argument(
-        "--false-positive-rate", type=_rate, default=BUDGET, metavar="RATE", help="default: %(default)s"
+        "--false-positive-rate", type=share_argument, default=BUDGET, metavar="RATE", help="default: %(default)s"
     )
     parser.add_argument("--max-rows", type=int, default=LARGEST_PART, metavar="N", help="records of a file at most")
     return run_experiment(
@@ -347,13 +347,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ),
         beth_page,
     )
-
-
-def _rate(text: str) -> float:
-    value = float(text)
-    if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is no rate between 0 and 1")
-    return value
 
 
 if __name__ == "__main__":

@@ -125,13 +125,14 @@ def policy_threshold(text: str, calibration_scores: NDArray[Any]) -> float | Non
 def rates(flagged: NDArray[np.bool_], is_attack: NDArray[np.bool_]) -> dict[str, float | None]:
     """Return accuracy, recall and false-positive rate of binary predictions; None where there are no such records."""
     return {
-        "accuracy": _share(flagged == is_attack),
-        "recall": _share(flagged[is_attack]),
-        "false_positive_rate": _share(flagged[~is_attack]),
+        "accuracy": share_of(flagged == is_attack),
+        "recall": share_of(flagged[is_attack]),
+        "false_positive_rate": share_of(flagged[~is_attack]),
     }
 
 
-def _share(values: NDArray[np.bool_]) -> float | None:
+def share_of(values: NDArray[np.bool_]) -> float | None:
+    """Return the share of the values that are true; None where there are none."""
     return float(values.mean()) if values.size else None
 
 
@@ -174,6 +175,14 @@ def experiment_parser(module: str, description: str) -> argparse.ArgumentParser:
     parser.add_argument("--json", type=Path, help="file that the measures are written to")
     parser.add_argument("--quick", action="store_true", help="train networks for a moment only, to try it out")
     return parser
+
+
+def share_argument(text: str) -> float:
+    """Return an argument that is a share between 0 and 1, both excluded."""
+    value = float(text)
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no share between 0 and 1")
+    return value
 
 
 def run_experiment(
