@@ -27,10 +27,10 @@ from netsieve.engine.training.splits import SplitShares
 from netsieve.export.cores import core_model
 from netsieve.export.parity import score_function
 
-LARGEST_SET: Final = 40_000
+LARGEST_SET: Final = 10_000
 """Records of a set that are taken, drawn at random: PyOD's slower detectors need minutes for more."""
 BATCH_ROWS: Final = 2_048
-RESAMPLES: Final = 200
+RESAMPLES: Final = 100
 BEST: Final = "ensemble"
 """What the peers are compared with, pair by pair."""
 HYBRID_DETECTORS: Final = ("autoencoder", "classifier", "hybrid")
@@ -113,7 +113,13 @@ def measure_detectors(
     }
 
 
-def measure_hybrid(labelled: LabelledSet, seed: int, *, largest: int = LARGEST_SET) -> dict[str, Any] | None:
+def measure_hybrid(
+    labelled: LabelledSet,
+    seed: int,
+    *,
+    largest: int = LARGEST_SET,
+    detectors: Sequence[str] = HYBRID_DETECTORS,
+) -> dict[str, Any] | None:
     """Return how labels of half of the kinds of attack help on these and on the others; None with too few kinds.
 
     Kinds are put in order of name and every second one is hidden: its records only test.
@@ -134,7 +140,7 @@ def measure_hybrid(labelled: LabelledSet, seed: int, *, largest: int = LARGEST_S
     assert data.is_attack is not None
     x_unseen = Encoder(data.schema).encode(unseen)
     contenders = {}
-    for name in HYBRID_DETECTORS:
+    for name in detectors:
         run = _trained(name, data, seed)[0]
         tested, others = _scored(run, data.test), _scored(run, x_unseen)
         normal = tested[~data.is_attack]

@@ -1,7 +1,7 @@
 """The page of detection quality: ``python -m netsieve.bench.results`` measures and writes docs/results.md.
 
-What was measured is kept in benchmarks/quality.json, neighbours.json and ablation.json; the page is made from these
-files, so that no figure on it is typed by hand. All but the ablation is measured unless a part is asked for.
+What was measured is kept in files of benchmarks/ (quality, neighbours, detectors, hybrid, ablation); the page is made
+from these, so that no figure on it is typed by hand. All but the ablation is measured unless a part is asked for.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from netsieve.bench.ablation import compare_variants
 from netsieve.bench.datasets import BY_FILE_SETS, SETS, LabelledSet, load_set
+from netsieve.bench.detectors import LARGEST_SET, measure_detectors, measure_hybrid
 from netsieve.bench.machine import describe_machine
 from netsieve.bench.measurement import read_measurements, write_measurement
 from netsieve.bench.neighbour_results import NEIGHBOUR_SETS, measure_neighbours
@@ -29,6 +31,12 @@ QUICK_ROWS: Final = 5_000
 QUALITY_FILE: Final = "quality.json"
 ABLATION_FILE: Final = "ablation.json"
 NEIGHBOURS_FILE: Final = "neighbours.json"
+DETECTORS_FILE: Final = "detectors.json"
+HYBRID_FILE: Final = "hybrid.json"
+
+
+PARTS: Final = ("quality", "neighbours", "detectors", "hybrid")
+"""What is measured where nothing else is asked for."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,6 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     part = parser.add_mutually_exclusive_group()
     part.add_argument("--quality", action="store_true", help="only measure the detector on the labelled tables")
     part.add_argument("--neighbours", action="store_true", help="only measure what neighbour features add")
+    part.add_argument("--detectors", action="store_true", help="only compare the detectors with each other and peers")
+    part.add_argument("--hybrid", action="store_true", help="only measure what labels of some attacks add")
     part.add_argument("--ablation", action="store_true", help="only compare variants of the recipe")
     parser.add_argument("--page-only", action="store_true", help="only write the page from earlier measurements")
     parser.add_argument("--measurements", type=Path, default=Path("benchmarks"), help="default: %(default)s")
@@ -72,18 +82,13 @@ def _measure_parts(options: argparse.Namespace, root: Path) -> None:
         seeds = options.seeds or ABLATION_SEEDS
         _measure("ablation", options.measurements / ABLATION_FILE, sets, seeds, load, compare_variants)
         return
-    if not options.neighbours:
-        largest = QUICK_ROWS if options.quick else None
-        _measure(
-            "quality",
-            options.measurements / QUALITY_FILE,
-            [name for name in SETS if name in wanted],
-            seeds,
-            load,
-            lambda labelled, seed: measure_set(labelled, seed, largest=largest),
-            largest_rows=largest,
-        )
-    if not options.quality:
+    largest = QUICK_ROWS if options.quick else None
+    sets = [name for name in SETS if name in wanted]
+    chosen = [part for part in PARTS if getattr(options, part)] or PARTS
+    if "quality" in chosen:
+        path = options.measurements / QUALITY_FILE
+        _measure("quality", path, sets, seeds, load, partial(measure_set, largest=largest), largest_rows=largest)
+    if "neighbours" in chosen:
         _measure(
             "neighbours",
             options.measurements / NEIGHBOURS_FILE,
@@ -93,6 +98,14 @@ def _measure_parts(options: argparse.Namespace, root: Path) -> None:
             lambda name, seed: measure_neighbours(name, root, seed, quick=options.quick),
             quick=options.quick,
         )
+    tables = [name for name in sets if name not in BY_FILE_SETS]
+    size = largest or LARGEST_SET
+    if "detectors" in chosen:
+        path = options.measurements / DETECTORS_FILE
+        _measure("detectors", path, tables, seeds, load, partial(measure_detectors, largest=size), largest_rows=size)
+    if "hybrid" in chosen:
+        path = options.measurements / HYBRID_FILE
+        _measure("hybrid", path, tables, seeds, load, partial(measure_hybrid, largest=size), largest_rows=size)
 
 
 def _default_data() -> Path | None:

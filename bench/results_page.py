@@ -9,6 +9,7 @@ import numpy as np
 
 from netsieve.bench.ablation import LARGEST_TEST, LARGEST_TRAIN
 from netsieve.bench.datasets import BY_FILE_SETS, DEVELOPMENT_SETS, MAIN_SETS
+from netsieve.bench.detector_page import detector_sections, hybrid_sections
 from netsieve.bench.machine import machine_line
 from netsieve.bench.neighbour_page import neighbour_sections
 from netsieve.bench.quality import FOREST_PREPARED, FOREST_RAW, FOREST_TREES, NETSIEVE
@@ -61,6 +62,10 @@ def results_page(measurements: dict[str, list[dict[str, Any]]]) -> str:
     parts = [HEADER]
     for result in measurements.get("quality", []):
         parts += [_provenance(result), PROTOCOL, *_quality_sections(result)]
+    for result in measurements.get("detectors", []):
+        parts += detector_sections(result)
+    for result in measurements.get("hybrid", []):
+        parts += hybrid_sections(result)
     for result in measurements.get("neighbours", []):
         parts += neighbour_sections(result)
     for result in measurements.get("ablation", []):

@@ -90,7 +90,7 @@ JsonPaths::JsonPaths(const std::vector<std::string>& paths) : nodes_(1), names_{
     }
     for (JsonNode& node : nodes_)
         for (JsonKey& key : node.keys())
-            if (!nodes_[key.node()].is_section()) key.column = nodes_[key.node()].column;
+            if (key.node() != no_node && !nodes_[key.node()].is_section()) key.column = nodes_[key.node()].column;
 }
 
 std::uint32_t JsonPaths::node_of(const std::string& name) {

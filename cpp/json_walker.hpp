@@ -71,7 +71,8 @@ class JsonWalker {
     template <bool valid>
     const std::uint8_t* read(const std::uint8_t* start, const std::uint8_t* end) {
         ++record_;
-        std::memset(static_cast<void*>(values_.data()), 0, values_.size() * sizeof(JsonValue));  // all absent
+        if (!values_.empty())  // all absent
+            std::memset(static_cast<void*>(values_.data()), 0, values_.size() * sizeof(JsonValue));
         end_ = end;
         const std::uint8_t* const at = skip_blanks(start);
         return at < end && *at == '{' ? object<valid>(at, paths_.root()) : nullptr;

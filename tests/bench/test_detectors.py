@@ -1,0 +1,94 @@
+import numpy as np
+import polars as pl
+import pytest
+
+from netsieve.bench.datasets import LabelledSet
+from netsieve.bench.detector_page import detector_sections, hybrid_sections
+from netsieve.bench.detector_peers import PEERS, available_peers
+from netsieve.bench.detectors import measure_detectors, measure_hybrid, unsupervised_detectors
+from netsieve.engine.detectors import ensemble
+
+PEER = "scikit-learn IsolationForest"
+COMMON = {"measured": "2026-01-02T03:04:05+00:00", "seconds": 60.0, "largest_rows": 1500, "seeds": [0]}
+
+
+def labelled_set() -> LabelledSet:
+    generator = np.random.default_rng(0)
+    rows, attacks = 1500, 300
+    factor = generator.standard_normal(rows)
+    kind = np.where(np.arange(rows) < rows - attacks, "none", np.array(["a", "b", "c", "d"])[np.arange(rows) % 4])
+    frame = pl.DataFrame(
+        {
+            "x": factor + (kind == "a") * 4,
+            "y": factor * np.where(kind == "b", -2.0, 1.0),
+            "z": generator.standard_normal(rows) + np.isin(kind, ["c", "d"]) * 5,
+            "label": np.where(kind == "none", "ok", "attack"),
+            "kind": kind,
+        }
+    )
+    return LabelledSet(
+        name="made", file="made.csv", frame=frame, label="label", normal="ok", attack="kind", ignore=("kind",)
+    )
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    original = ensemble.EnsembleParameters.__dataclass_fields__["members"].default
+    assert "isolation_forest" in original
+    monkeypatch.setattr("netsieve.bench.detectors.BEST", "hbos")
+
+
+def test_detectors_and_peers_are_measured_on_the_same_records(quick):
+    measured = measure_detectors(
+        labelled_set(), 0, detectors=("pca", "hbos", "autoencoder_deep"), peers=(PEER, "PyOD HBOS")
+    )
+    assert measured["rows"]["attacks"] == 300
+    for name in ("pca", "hbos", PEER):
+        assert measured["contenders"][name]["auroc"] > 0.7
+        assert measured["contenders"][name]["fit_seconds"] > 0
+    page = "\n".join(detector_sections({**COMMON, "runs": {"made": [measured]}}))
+    assert "| hbos |" in page
+    if "PyOD HBOS" in available_peers():
+        paired = measured["against_best_peer"]["auroc"]
+        assert paired["low"] <= paired["difference"] <= paired["high"]
+        assert "(HBOS)" in page
+    else:
+        assert "PyOD HBOS: not installed" in page
+
+
+def test_a_peer_that_is_not_there_is_told(monkeypatch):
+    monkeypatch.setattr("netsieve.bench.detectors.available_peers", dict)
+    measured = measure_detectors(labelled_set(), 0, detectors=("pca",), peers=("PyOD KNN",))
+    assert measured["contenders"]["PyOD KNN"] == {"failed": "not installed"}
+    assert measured["against_best_peer"] is None
+    page = "\n".join(detector_sections({**COMMON, "runs": {"made": [measured]}}))
+    assert "Left out of the table, PyOD KNN: not installed (made)." in page
+
+
+def test_every_installed_peer_gives_higher_scores_to_odd_rows():
+    generator = np.random.default_rng(0)
+    train = generator.standard_normal((400, 3))
+    test = np.concatenate([generator.standard_normal((200, 3)), generator.standard_normal((20, 3)) + 8])
+    installed = available_peers()
+    assert {name for name in PEERS if name.startswith("scikit-learn")} <= set(installed)
+    for name, peer in installed.items():
+        if "AutoEncoder" in name or "SVDD" in name:
+            continue  # they need minutes
+        scores = peer(train, test, 0)
+        assert np.median(scores[200:]) > np.quantile(scores[:200], 0.9), name
+
+
+def test_half_of_the_kinds_of_attack_are_hidden():
+    measured = measure_hybrid(labelled_set(), 0, detectors=("pca", "classifier"))
+    assert measured["kinds_seen"] == ["a", "c"]
+    assert measured["kinds_unseen"] == ["b", "d"]
+    assert measured["rows"] == {"attacks_train": 75, "unseen": 150}
+    assert measured["contenders"]["classifier"]["seen"]["auroc"] > 0.9
+    page = "\n".join(hybrid_sections({**COMMON, "runs": {"made": [measured], "few": [None]}}))
+    assert "| made |" in page
+    assert "few" not in page.split("Every second kind")[1].split("\n\n")[1]
+
+
+def test_detectors_that_learn_from_attacks_or_windows_stand_elsewhere():
+    assert not {"classifier", "hybrid", "lstm_autoencoder"} & set(unsupervised_detectors())
+    assert {"autoencoder", "ensemble", "nearest"} <= set(unsupervised_detectors())
