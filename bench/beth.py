@@ -173,12 +173,15 @@ def read_parts(folder: Path, *, largest: int = LARGEST_PART, seed: int = 0) -> d
     wanted = ColumnRequest(columns=(*FEATURES, *LABELS))
     frames = {}
     for part, path in paths.items():
-        frame = read_frame([str(path)], columns=wanted, max_rows=largest, seed=seed).frame
+        read = read_frame([str(path)], columns=wanted, max_rows=largest, seed=seed)
+        frame = read.frame
         if lacking := [name for name in (*FEATURES, *LABELS) if name not in frame.columns]:
             raise SourceError(f"'{path}' gives no {', '.join(lacking)}; expected the columns of {PARTS[part]}")
         frames[part] = frame.drop_nulls()
         if not frames[part].height:
             raise SourceError(f"'{path}' has no records with all of {', '.join(FEATURES)} and the labels")
+        if left_out := read.rejected + frame.height - frames[part].height:
+            told(f"{path}: {left_out:,} records that cannot be read, or lack a cell, are left out")
     return frames
 
 

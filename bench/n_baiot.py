@@ -161,8 +161,13 @@ def frames_of(path: Path) -> Iterator[pl.DataFrame]:
     with closing(open_source(str(path), columns=_REQUEST)) as source:
         if lacking := [name for name in STATISTICS if name not in source.columns]:
             raise SourceError(f"'{path}' has no column {lacking[0]!r}; expected the 115 of N-BaIoT in a header line")
+        rejected = 0
         for block in source.blocks():
-            yield source.parse(block).frame
+            parsed = source.parse(block)
+            rejected += len(parsed.rejects)
+            yield parsed.frame
+    if rejected:
+        told(f"{path}: {rejected:,} packets that cannot be read are left out")
 
 
 def benign_parts(path: Path, largest: int = LARGEST_BENIGN) -> tuple[pl.DataFrame, ...]:

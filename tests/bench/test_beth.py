@@ -112,6 +112,17 @@ def test_all_contenders_run_and_the_command_says_that_this_is_no_result(beth_fol
     assert result["contenders"]["isolation_forest"]["auroc_scores"] > 0.9
 
 
+def test_records_left_out_are_told(beth_folder, tmp_path, capsys):
+    for name in beth.PARTS.values():
+        (tmp_path / name).write_text(calls(50, 0))
+    with open(tmp_path / "labelled_training_data.csv", "a") as file:
+        file.write(
+            "1.5,x,1,1,0,4026531840,sshd,host,3,x,[],2,0,[],0,0\n1.5,,1,1,0,4026531840,sshd,host,3,x,[],2,0,[],0,0\n"
+        )
+    assert beth.read_parts(tmp_path)["train"].height == 50
+    assert "labelled_training_data.csv: 2 records that cannot be read, or lack a cell" in capsys.readouterr().err
+
+
 @pytest.mark.real_data
 def test_the_experiment_runs_on_the_heads_of_the_real_files(real_data):
     detectors = ["paper: robust covariance", "paper: one-class SVM", "isolation_forest", "dose"]

@@ -61,6 +61,12 @@ def test_benign_packets_keep_their_order_in_thirds(n_baiot_folder):
     assert [part.height for part in n_baiot.benign_parts(path, 300)] == [100, 50, 50, 100]
 
 
+def test_packets_left_out_are_told(tmp_path, capsys):
+    (tmp_path / "1.benign.csv").write_text(packets(150, 0) + "1,2,3\n")
+    assert sum(part.height for part in n_baiot.benign_parts(tmp_path / "1.benign.csv")) == 150
+    assert "1.benign.csv: 1 packets that cannot be read" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 40])
 def test_windows_are_judged_by_their_majority(size):
     flagged = np.random.default_rng(0).random(40) < 0.4
