@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from netsieve.bench import n_baiot
+from netsieve.bench import n_baiot, n_baiot_files
 from netsieve.bench.experiments import auroc, policy_threshold, rates, table
 from netsieve.engine.errors import SourceError
 from netsieve.engine.sources.n_baiot import STATISTICS
@@ -28,7 +28,7 @@ def packets(rows, seed, *, attack=False):
 @pytest.fixture(scope="module")
 def n_baiot_folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("n_baiot")
-    for device in n_baiot.DEVICES[:2]:
+    for device in n_baiot_files.DEVICES[:2]:
         (folder / device / "gafgyt_attacks").mkdir(parents=True)
         (folder / device / "mirai_attacks").mkdir()
         (folder / device / "benign_traffic.csv").write_text(packets(1200, 0))
@@ -39,13 +39,13 @@ def n_baiot_folder(tmp_path_factory):
 
 
 def test_devices_are_found_in_both_layouts(n_baiot_folder, tmp_path):
-    found = n_baiot.find_devices(n_baiot_folder)
-    assert tuple(found) == n_baiot.DEVICES[:2]
+    found = n_baiot_files.find_devices(n_baiot_folder)
+    assert tuple(found) == n_baiot_files.DEVICES[:2]
     assert list(found["Danmini_Doorbell"].attacks) == ["gafgyt.combo", "mirai.syn"]
     for name in ("3.benign.csv", "3.gafgyt.junk.csv", "3.mirai.ack.csv.gz", "9.benign.csv.zst", "9.mirai.scan.csv"):
         (tmp_path / name).touch()
     (tmp_path / "data_summary.csv").touch()
-    flat = n_baiot.find_devices(tmp_path)
+    flat = n_baiot_files.find_devices(tmp_path)
     assert tuple(flat) == ("Ennio_Doorbell", "SimpleHome_XCS7_1003_WHT_Security_Camera")
     assert flat["Ennio_Doorbell"].benign == tmp_path / "3.benign.csv"
     assert set(flat["Ennio_Doorbell"].attacks) == {"gafgyt.junk", "mirai.ack"}
@@ -53,17 +53,17 @@ def test_devices_are_found_in_both_layouts(n_baiot_folder, tmp_path):
 
 def test_benign_packets_keep_their_order_in_thirds(n_baiot_folder):
     path = n_baiot_folder / "Danmini_Doorbell/benign_traffic.csv"
-    parts = n_baiot.benign_parts(path)
+    parts = n_baiot_files.benign_parts(path)
     assert [part.height for part in parts] == [400, 200, 200, 400]
     with open(path) as file:
         first_cells = [float(row["MI_dir_L5_weight"]) for row in csv.DictReader(file)]
     np.testing.assert_array_equal(np.concatenate([part["MI_dir_L5_weight"] for part in parts]), first_cells)
-    assert [part.height for part in n_baiot.benign_parts(path, 300)] == [100, 50, 50, 100]
+    assert [part.height for part in n_baiot_files.benign_parts(path, 300)] == [100, 50, 50, 100]
 
 
 def test_packets_left_out_are_told(tmp_path, capsys):
     (tmp_path / "1.benign.csv").write_text(packets(150, 0) + "1,2,3\n")
-    assert sum(part.height for part in n_baiot.benign_parts(tmp_path / "1.benign.csv")) == 150
+    assert sum(part.height for part in n_baiot_files.benign_parts(tmp_path / "1.benign.csv")) == 150
     assert "1.benign.csv: 1 packets that cannot be read" in capsys.readouterr().err
 
 
@@ -134,7 +134,7 @@ def test_missing_files_of_n_baiot_are_one_line(n_baiot_folder, tmp_path, capsys)
     assert all(text in line for text, line in zip(expected, lines, strict=True))
     (tmp_path / "1.benign.csv").write_text("MI_dir_L5_weight\n1\n")
     with pytest.raises(SourceError, match="has no column 'MI_dir_L5_mean'"):
-        n_baiot.benign_parts(tmp_path / "1.benign.csv")
+        n_baiot_files.benign_parts(tmp_path / "1.benign.csv")
 
 
 def test_tables_have_their_columns_below_each_other():
