@@ -37,6 +37,9 @@ HEADER: Final = """\
 
 Every figure here was measured by `python -m netsieve.bench.results` on real public data and written to `benchmarks/`;
 this page is made from those files by the same command (`--page-only` makes it again, `--quick` tries it out).
+
+BETH and N-BaIoT are not among the sets: of their files only heads were at hand. Whoever has them can run
+[their experiments](experiments.md).
 """
 PROTOCOL: Final = f"""\
 ## Protocol

@@ -11,6 +11,7 @@ import onnx
 from netsieve.engine.detectors.classifier import DenseScore
 from netsieve.engine.detectors.core import Core
 from netsieve.engine.detectors.dense_autoencoder import DenseAutoencoder
+from netsieve.engine.detectors.dose_variational import VariationalDensity
 from netsieve.engine.detectors.ensemble_core import EnsembleCore
 from netsieve.engine.detectors.gaussian import Ellipsoid, Mixture
 from netsieve.engine.detectors.hyperplane import FourierHyperplane, Hyperplane, WhitenedHyperplane
@@ -28,12 +29,13 @@ from netsieve.export.hyperplane import add_fourier_hyperplane, add_hyperplane, a
 from netsieve.export.preprocessing import RecordColumns
 from netsieve.export.stored_rows import add_stored_rows
 from netsieve.export.trees import add_column_trees, add_tree_score
-from netsieve.export.variational import add_variational
+from netsieve.export.variational import add_variational, add_variational_density
 
 CORE_WRITERS: Final[Mapping[type, Callable[[Graph, RecordColumns, Any], CoreOutputs]]] = MappingProxyType(
     {
         DenseAutoencoder: add_autoencoder,
         VariationalCore: add_variational,
+        VariationalDensity: add_variational_density,
         EnsembleCore: add_ensemble,
         DenseScore: add_dense_score,
         TreeScore: add_tree_score,

@@ -50,6 +50,11 @@ BETH_HEADER = (
     "timestamp,processId,threadId,parentProcessId,userId,mountNamespace,processName,eventId,argsNum,returnValue"
 )
 
+N_BAIOT_HEADER = (
+    "MI_dir_L5_weight,MI_dir_L5_mean,H_L5_weight,H_L5_mean,HH_L5_weight,HH_jit_L5_weight,HpHp_L5_weight,"
+    "HpHp_L5_mean,device"
+)
+
 
 def _eve(number: int, note: str = "x", value: str = "60") -> str:
     return (
@@ -113,6 +118,12 @@ FORMS = {
         (BETH_HEADER,),
         lambda number, note="x", value="60": f"129.05,{number},{number},1,0,4026531840,{note},{value},3,-2",
         pl.col("processId"),
+    ),
+    "n_baiot": LogForm(
+        "n_baiot",
+        (N_BAIOT_HEADER,),
+        lambda number, note="x", value="60": f"{number},{value},1.5,60.0,1.0,2.0,1.0,566.0,{note}",
+        pl.col("MI_dir_L5_weight").cast(pl.Int64),
     ),
     "adfa": LogForm(
         "adfa",

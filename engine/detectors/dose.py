@@ -71,7 +71,7 @@ class DensityOfStates(CoreDetector):
 
 
 def fit_density_of_states(
-    statistics: NDArray[Any], parameters: DensityOfStatesParameters, *, seed: int
+    statistics: NDArray[Any], parameters: DensityOfStatesParameters, *, seed: int, smallest_deviation: float = 0.0
 ) -> tuple[WhitenedHyperplane, dict[str, Any]]:
     """Return a core over any statistics of records, and how training went.
 
@@ -84,9 +84,11 @@ def fit_density_of_states(
         Of whitening and training; ``largest_training_set`` applies.
     seed
         Of draws.
+    smallest_deviation
+        Statistics that vary less are taken in this deviation instead of their own.
     """
     rows = sampled_rows(np.asarray(statistics), parameters.largest_training_set, seed).astype(np.float64)
-    deviation = rows.std(axis=0)
+    deviation = np.maximum(rows.std(axis=0), smallest_deviation)
     return _fit_whitened(rows, np.where(deviation > 0, deviation, 1.0), parameters, seed)
 
 

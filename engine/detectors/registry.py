@@ -193,6 +193,14 @@ DETECTORS: Final[Mapping[str, DetectorEntry]] = MappingProxyType(
                 "DensityOfStates",
                 "DensityOfStatesParameters",
             ),
+            DetectorEntry(
+                "dose_variational",
+                "density of states over a variational autoencoder (PyTorch): five statistics of a record together",
+                "as variational, where records are odd that are too likely as well as too unlikely",
+                "netsieve.engine.detectors.dose_variational",
+                "VariationalDensityOfStates",
+                "VariationalDensityParameters",
+            ),
         )
     }
 )

@@ -95,32 +95,47 @@ class Variational(CoreDetector):
         progress: bool,
     ) -> tuple[VariationalCore, dict[str, Any]]:
         """Return the trained network; ``x_validation`` stops the training and scales the residuals."""
-        from netsieve.engine.detectors.variational_network import VariationalNetwork
-        from netsieve.engine.training.loop import LoopParameters, reproducible, resolve_device, train_network
+        return fit_variational(
+            schema, x_train, x_validation, self.parameters, seed=seed, device=device, progress=progress
+        )
 
-        parameters: VariationalParameters = self.parameters
-        loop: dict[str, Any] = {"noise": None, "loss": "mse", "weight_decay": 0.0, "scheduler": "cosine"}
-        loop |= {f.name: getattr(parameters, f.name) for f in fields(LoopParameters) if f.name not in loop}
-        z_train = prepared_float32(schema, sampled_rows(x_train, parameters.max_draws, seed))
-        z_validation = prepared_float32(schema, x_validation)
-        width = len(prepared_columns(schema))
-        widest = int(np.clip(2 * width, 32, 128))
-        with reproducible(seed):
-            network = VariationalNetwork(
-                width,
-                parameters.hidden_layers or (widest, widest // 2),
-                parameters.latent_size or int(np.clip(width // 3, 2, 16)),
-                parameters.divergence_weight,
-            )
-            history = train_network(
-                network,
-                z_train,
-                z_validation,
-                LoopParameters(**loop),
-                device=resolve_device(device),
-                progress=progress,
-                objective=VariationalNetwork.objective,
-            )
-        plain = network.core(np.ones(width, dtype=np.float32), parameters.aggregation)
-        weight = residual_weight(chunked(plain.residual, z_validation), parameters.aggregation)
-        return network.core(weight, parameters.aggregation), history.summary
+
+def fit_variational(
+    schema: FeatureSchema,
+    x_train: NDArray[np.float32],
+    x_validation: NDArray[np.float32],
+    parameters: VariationalParameters,
+    *,
+    seed: int,
+    device: str,
+    progress: bool,
+) -> tuple[VariationalCore, dict[str, Any]]:
+    """Return a trained network, and how training went; parameters as for :meth:`Variational.fit`."""
+    from netsieve.engine.detectors.variational_network import VariationalNetwork
+    from netsieve.engine.training.loop import LoopParameters, reproducible, resolve_device, train_network
+
+    loop: dict[str, Any] = {"noise": None, "loss": "mse", "weight_decay": 0.0, "scheduler": "cosine"}
+    loop |= {f.name: getattr(parameters, f.name) for f in fields(LoopParameters) if f.name not in loop}
+    z_train = prepared_float32(schema, sampled_rows(x_train, parameters.max_draws, seed))
+    z_validation = prepared_float32(schema, x_validation)
+    width = len(prepared_columns(schema))
+    widest = int(np.clip(2 * width, 32, 128))
+    with reproducible(seed):
+        network = VariationalNetwork(
+            width,
+            parameters.hidden_layers or (widest, widest // 2),
+            parameters.latent_size or int(np.clip(width // 3, 2, 16)),
+            parameters.divergence_weight,
+        )
+        history = train_network(
+            network,
+            z_train,
+            z_validation,
+            LoopParameters(**loop),
+            device=resolve_device(device),
+            progress=progress,
+            objective=VariationalNetwork.objective,
+        )
+    plain = network.core(np.ones(width, dtype=np.float32), parameters.aggregation)
+    weight = residual_weight(chunked(plain.residual, z_validation), parameters.aggregation)
+    return network.core(weight, parameters.aggregation), history.summary

@@ -48,11 +48,11 @@ class VariationalCore:
     def residual(self, z: NDArray[Any]) -> NDArray[np.float64]:
         """Return reconstruction minus ``z``, float64 ``[n, d]``."""
         z = np.asarray(z, dtype=np.float64)
-        return np.asarray(forward(self.decoder, self._code(z)[0]) - z, dtype=np.float64)
+        return np.asarray(forward(self.decoder, self.code(z)[0]) - z, dtype=np.float64)
 
     def divergence(self, z: NDArray[Any]) -> NDArray[np.float64]:
         """Return ``k``, float64 ``[n]``."""
-        return _divergence(*self._code(np.asarray(z, dtype=np.float64)))
+        return _divergence(*self.code(np.asarray(z, dtype=np.float64)))
 
     def column_errors(self, z: NDArray[Any]) -> NDArray[np.float64]:
         """Return each prepared column's part of the score before the divergence, float64 ``[n, d]``."""
@@ -61,14 +61,15 @@ class VariationalCore:
     def score(self, z: NDArray[Any]) -> NDArray[np.float64]:
         """Return the scores in float64, ``[n]``."""
         z = np.asarray(z, dtype=np.float64)
-        mean, log_variance = self._code(z)
+        mean, log_variance = self.code(z)
         errors = weighted_errors(forward(self.decoder, mean) - z, self.error_weight, self.aggregation)
         divergence = _divergence(mean, log_variance)
         if self.aggregation == "log_mean":
             divergence = np.log1p(divergence) / z.shape[1]
         return np.asarray(errors.sum(axis=1) + divergence, dtype=np.float64)
 
-    def _code(self, z: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def code(self, z: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return mean and log variance of the code, float64 ``[n, code]`` each."""
         hidden = forward(self.encoder, z)
         log_variance = np.clip(forward((self.log_variance,), hidden), -LARGEST_LOG_VARIANCE, LARGEST_LOG_VARIANCE)
         return forward((self.mean,), hidden), log_variance

@@ -80,6 +80,7 @@ FORMATS: Final[dict[str, Format]] = {
     "argus": _told_by_module("netsieve.engine.sources.argus"),
     "cicflowmeter": _told_by_module("netsieve.engine.sources.cicflowmeter"),
     "beth": _told_by_module("netsieve.engine.sources.beth"),
+    "n_baiot": _told_by_module("netsieve.engine.sources.n_baiot"),
     "adfa": _told_by_module("netsieve.engine.sources.adfa"),
     # What no other format claims is delimited text, or an error that opening it names
     "csv": Format("netsieve.engine.sources.csv", _is_anything),

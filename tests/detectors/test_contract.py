@@ -17,6 +17,7 @@ QUICK["hybrid"] = {"member_parameters": {name: QUICK[name] for name in ("autoenc
 QUICK["isolation_forest"] = {"trees": 60}
 QUICK["gaussian_mixture"] = {"components": 4}
 QUICK["one_class_svm"] = QUICK["dose"] = {"features": 128}
+QUICK["dose_variational"] = {"max_draws": 20_000, "features": 128}
 QUICK["ensemble"] = {"member_parameters": {name: QUICK[name] for name in ("autoencoder", "isolation_forest")}}
 """Parameters under which training takes a moment."""
 KNOWN_ATTACKS_ONLY = ("classifier",)

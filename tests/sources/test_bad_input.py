@@ -69,7 +69,7 @@ class DoesNotApply(NamedTuple):
 Outcome = Rejected | Read | RejectedBehind | Refused | DoesNotApply
 
 JSON = ("eve", "ndjson", "zeek json")
-DELIMITED = ("nfdump", "argus", "cicflowmeter", "beth", "csv")
+DELIMITED = ("nfdump", "argus", "cicflowmeter", "beth", "n_baiot", "csv")
 TEXT = (*JSON, "zeek tsv", *DELIMITED, "adfa")
 BINARY = ("pcap", "pcapng", "parquet")
 CUT_GZIP = Refused("is a truncated gzip file")
@@ -134,7 +134,7 @@ OUTCOMES: dict[str, dict[str, Outcome]] = {
         **with_all(JSON, Read(extra=True)),  # the last counts
         "zeek tsv": Refused("the #fields line names 'ts' twice"),
         **with_all(("nfdump", "argus", "csv", "parquet"), Refused("duplicate column name ")),
-        **with_all(("cicflowmeter", "beth"), Read()),  # CICFlowMeter itself writes a column twice
+        **with_all(("cicflowmeter", "beth", "n_baiot"), Read()),  # CICFlowMeter itself writes a column twice
         "adfa": NO_HEADER,
         **with_all(("pcap", "pcapng"), DoesNotApply("its columns are the format's own")),
     },
@@ -143,7 +143,7 @@ OUTCOMES: dict[str, dict[str, Outcome]] = {
         "zeek tsv": Rejected("column 'orig_bytes': expected a 64-bit integer, got '9999"),
         "nfdump": Rejected("column 'ibyt': expected a 64-bit integer, got '9999"),
         "argus": Rejected("column 'TotBytes': expected a 64-bit integer, got '9999"),
-        "cicflowmeter": Read(extra=True),  # its counts are floats
+        **with_all(("cicflowmeter", "n_baiot"), Read(extra=True)),  # their counts are floats
         "beth": Rejected("column 'eventId': expected a 64-bit integer, got '9999"),
         "adfa": Rejected("column 'syscalls': expected numbers of system calls with blanks between, got "),
         "csv": Rejected("column 'value': expected a 64-bit integer, got '9999"),
@@ -156,7 +156,7 @@ OUTCOMES: dict[str, dict[str, Outcome]] = {
         "zeek tsv": Rejected("column 'orig_bytes': expected a 64-bit integer, got '1e999'"),
         "nfdump": Rejected("column 'ibyt': expected a 64-bit integer, got '1e999'"),
         "argus": Rejected("column 'TotBytes': expected a 64-bit integer, got '1e999'"),
-        "cicflowmeter": Read(extra=True),  # infinite, as CICFlowMeter itself writes; scoring clips it
+        **with_all(("cicflowmeter", "n_baiot"), Read(extra=True)),  # infinite, as CICFlowMeter writes; scoring clips it
         "beth": Rejected("column 'eventId': expected a 64-bit integer, got '1e999'"),
         "adfa": Rejected("column 'syscalls': expected numbers of system calls with blanks between, got "),
         "csv": Rejected("column 'value': expected a 64-bit integer, got '1e999'"),
@@ -187,7 +187,7 @@ OUTCOMES: dict[str, dict[str, Outcome]] = {
         "adfa": NO_HEADER,
         "zeek tsv": Read(extra=True, skipped="header"),  # columns are mapped by name
         **with_all(("nfdump", "argus"), RejectedBehind("under a header line in mid-file", header=1)),
-        **with_all(("cicflowmeter", "beth", "csv"), RejectedBehind("under a header line in mid-file")),
+        **with_all(("cicflowmeter", "beth", "n_baiot", "csv"), RejectedBehind("under a header line in mid-file")),
         **with_all(("pcap", "pcapng"), Read()),  # of the other byte order and clock, with their packets behind it
         "parquet": ONE_DESCRIPTION,
     },

@@ -24,6 +24,7 @@ from netsieve.engine.sources import ColumnRequest, ReadOptions, open_source
 from netsieve.engine.sources.adfa import DERIVED, trace_features
 from netsieve.engine.sources.cicflowmeter import ALIASES, STATISTICS
 from netsieve.engine.sources.known_csv import parsed_ports, parsed_times
+from netsieve.engine.sources.n_baiot import STATISTICS as N_BAIOT
 from netsieve.engine.sources.nfdump import parsed_durations
 from netsieve.engine.sources.reading import read_frame, scan
 from netsieve.engine.sources.ready_schemas import ready_schema
@@ -81,6 +82,7 @@ def write(tmp_path):
         ('Flow Duration, "Total Fwd Packets", Flow IAT Mean,Fwd IAT Mean\n', "cicflowmeter.flow"),
         ("timestamp,processId,parentProcessId,userId,eventId,argsNum,returnValue\n", "beth.process"),
         ("Timestamp,SourceIP,DnsQuery,DnsAnswer,SensorId\n", "beth.dns"),
+        (f"{','.join(N_BAIOT)}\n", "n_baiot"),
         ("6 6 63 6 42 120 6 195\n", "adfa.trace"),
         ("StartTime,Dur,Proto\n1,2,3\n", "record"),
         ("6 6 63\n", "record"),
@@ -108,7 +110,7 @@ def test_a_wrong_cell_is_found_behind_a_record_with_a_field_too_many(write):
     assert block.rejects[1].raw == wrong
 
 
-@pytest.mark.parametrize("form", ["argus", "nfdump", "cicflowmeter", "beth"])
+@pytest.mark.parametrize("form", ["argus", "nfdump", "cicflowmeter", "beth", "n_baiot"])
 def test_a_file_without_a_formats_columns_is_an_error(write, form):
     with pytest.raises(SourceError, match=r"has no column '.*'; it has 'a', 'b'; name another --input-format"):
         open_source(str(write("a,b\n1,2\n")), options=ReadOptions(input_format=form))
@@ -309,9 +311,11 @@ def test_garbage_behind_a_header_is_rejected_and_counted(tmp_path_factory, garba
         read(path, block_bytes=64, input_format="argus" if header is ARGUS else "nfdump")
 
 
-@pytest.mark.parametrize("record_type", ["argus.flow", "cicflowmeter.flow", "nfdump.flow", "beth.process", "beth.dns"])
+@pytest.mark.parametrize(
+    "record_type", ["argus.flow", "cicflowmeter.flow", "nfdump.flow", "beth.process", "beth.dns", "n_baiot"]
+)
 def test_ready_schemas_name_columns_that_the_sources_give(record_type):
-    from netsieve.engine.sources import argus, beth, cicflowmeter, nfdump
+    from netsieve.engine.sources import argus, beth, cicflowmeter, n_baiot, nfdump
 
     sources = {
         "argus.flow": argus.ArgusSource,
@@ -319,11 +323,12 @@ def test_ready_schemas_name_columns_that_the_sources_give(record_type):
         "nfdump.flow": nfdump.NfdumpSource,
         "beth.process": beth.BethProcessSource,
         "beth.dns": beth.BethDnsSource,
+        "n_baiot": n_baiot.NBaIotSource,
     }
     source = sources[record_type]
     ready = ready_schema(record_type)
     assert ready is not None
-    assert {*ready["features"], *ready["columns"]} <= {*source.kinds, *source.conversions, *source.derived}
+    assert {*ready["features"], *ready.get("columns", ())} <= {*source.kinds, *source.conversions, *source.derived}
 
 
 def test_unknown_record_types_bring_no_schema():
@@ -480,6 +485,26 @@ def test_the_real_beth_dns_file_is_read_whole(real_data):
     (block,) = read(real_data / "beth_sample/labelled_2021may-ip-10-100-1-95-dns.csv")
     assert block.frame.height == 100
     assert block.frame.schema["Timestamp"] == pl.Datetime("us", "UTC")
+
+
+@pytest.mark.real_data
+def test_the_columns_of_n_baiot_are_those_of_its_own_description(real_data):
+    path = real_data / "nbaiot_schema/demonstrate_structure.csv"
+    assert tuple(path.read_text().strip().split(",")) == N_BAIOT
+    source = open_source(str(path))
+    assert (source.record_type, source.columns) == ("n_baiot", N_BAIOT)
+    source.close()
+
+
+def test_packets_of_n_baiot_are_numbers_and_all_their_columns_are_features(write):
+    header, cells = ",".join(N_BAIOT), ",".join(f"{i}.5" for i in range(114))
+    blocks = read(write(f"{header}\n{cells},1e-3\n{cells},-2\n{cells},x\n"))
+    frame = whole(blocks)
+    assert frame.schema == dict.fromkeys(N_BAIOT, pl.Float64)
+    assert frame[0].row(0) == (*(i + 0.5 for i in range(114)), 0.001)
+    assert [reject.reason for reject in rejects(blocks)] == ["column 'HpHp_L0.01_pcc': expected a number, got 'x'"]
+    ready = ready_schema("n_baiot")
+    assert infer_schema(frame, features=ready["features"]).feature_names == N_BAIOT
 
 
 @pytest.mark.real_data
