@@ -89,8 +89,13 @@ class ArrayWalker {
             } else if (byte == '{' || byte == '[') {
                 ++depth;
             } else if ((byte == '}' || byte == ']') && --depth == 0) {
-                if (at + 1 - start <= max_record_) return {start, at + 1, at + 1, RecordKind::record};
-                return overlong(start);
+                if (at + 1 - start > max_record_) return overlong(start);
+                // What separates it from the next object goes with it: a text that begins in the middle of a line must
+                // not look as if the next object were indented
+                std::size_t next = at + 1;
+                while (next < size_ && (text_[next] == ' ' || text_[next] == '\t' || text_[next] == ',')) ++next;
+                if (next == size_ && !final_ && next - at < longest_indentation) return incomplete(start);
+                return {start, at + 1, next, RecordKind::record};
             }
         }
         if (size_ - start > max_record_ + lookahead) return overlong(start);
