@@ -90,15 +90,17 @@ def neighbour_sections(result: dict[str, Any]) -> Iterable[str]:
 
 
 def _measures_table(runs: dict[str, Any], names: Sequence[str]) -> Iterable[str]:
-    yield f"| set | normal trained on | normal, attacks tested | | {' | '.join(heading for heading, _ in MEASURES)} |"
-    yield "| --- | --- | --- | --- |" + " --- |" * len(MEASURES)
+    headings = " | ".join(heading for heading, _ in MEASURES)
+    yield f"| set | normal trained on | windows, s | normal, attacks tested | | {headings} |"
+    yield "| --- | --- | --- | --- | --- |" + " --- |" * len(MEASURES)
     for name in names:
         first = runs[name][0]
         hours = f" in {first['train_hours']:.2g} h" if first["train_hours"] < LONGEST_HOURS else ""
-        rows = f"{first['train']:,}{hours} | {first['test_normal']:,}, {first['test_attacks']:,}"
+        windows = ", ".join(f"{window:.0f}" for window in first["windows"]) or "none"
+        rows = f"{first['train']:,}{hours} | {windows} | {first['test_normal']:,}, {first['test_attacks']:,}"
         for variant in VARIANTS:
             cells = [_spread([run[variant][measure] for run in runs[name]]) for _, measure in MEASURES]
-            yield f"| {f'{name} | {rows}' if variant == VARIANTS[0] else ' | | '} | {variant} | {' | '.join(cells)} |"
+            yield f"| {f'{name} | {rows}' if variant == VARIANTS[0] else ' | | | '} | {variant} | {' | '.join(cells)} |"
     yield ""
 
 

@@ -91,6 +91,7 @@ def measure_neighbours(name: str, root: Path, seed: int, *, quick: bool = False)
     return {
         **found,
         "computed": [name for name in result.schema.feature_names if name in _computed(result)],
+        "windows": _windows(result),
         "train": rows_of["train"] + rows_of["validation"],
         "train_hours": _hours(result, log_set.frame[result.splits.train]),
         "test_hours": _hours(result, log_set.frame[normal_test]),
@@ -159,11 +160,17 @@ def _computed(result: TrainingResult) -> tuple[str, ...]:
     return () if declaration is None else declaration.columns
 
 
+def _windows(result: TrainingResult) -> list[float]:
+    """Return the windows of the computed columns, seconds."""
+    windows = {name.rsplit("_", 1)[1] for name in _computed(result) if name[-2].isdigit()}
+    return sorted(float(window.removesuffix("s")) for window in windows)
+
+
 def _hours(result: TrainingResult, frame: pl.DataFrame) -> float:
     """Return the time from the first to the last of some records, by the clock of the neighbour features."""
     declaration = result.schema.neighbours
     assert declaration is not None
-    times = NeighbourStage(declaration).prepare(frame).end_time
+    times = NeighbourStage(declaration).end_time(frame)
     return float(np.nanmax(times) - np.nanmin(times)) / SECONDS_AN_HOUR
 
 
