@@ -10,8 +10,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from netsieve.engine.features.layouts import declare_neighbours
-from netsieve.engine.features.neighbours import ENTITIES, ONCE, Neighbours
+from netsieve.engine.features.layouts import ALL, declare_neighbours
+from netsieve.engine.features.neighbours import Neighbours
 from netsieve.engine.features.schema import FeatureSchema
 from netsieve.engine.features.schema_file import schema_declaration
 from netsieve.engine.features.stage import NeighbourStage
@@ -22,7 +22,8 @@ LARGEST_DISORDER: Final = 0.05
 """A frame with a larger share of records out of order (:func:`disorder`) is put in order."""
 SHORT_WINDOW: Final = 60.0
 LONG_WINDOWS: Final = (3600.0, 1800.0, 900.0, 300.0)
-"""Seconds; the first that the training fills is taken beside the short one."""
+"""Seconds; the first that the training fills is taken beside the short one, which is taken whatever it fills: on
+generated captures of some minutes it did no harm."""
 LARGEST_UNFILLED_SHARE: Final = 1 / 3
 """Of the records that train, those with a shorter time behind them than a window that is taken: over a steady stream a
 window is at most a third of the time. Counts grow until a window is full, and a model that trained on the growth finds
@@ -129,22 +130,25 @@ def _with_filled_windows(
         return not len(past) or float(np.mean(past < window)) <= LARGEST_UNFILLED_SHARE
 
     unfilled = [window for window in declaration.windows if not is_filled(window)]
-    once = {f"{entity}_{name}" for entity in ENTITIES for name in ONCE[entity]}
-    if not unfilled or set(declaration.columns) <= once:
+    by_window = {column for column in declaration.columns if column.rpartition("_")[2] in _window_names(declaration)}
+    if not unfilled or not by_window:
         return declaration, []
-    short = f"the records that train span too short a time for counts over {max(unfilled):.0f} s"
-    longer = "train on a longer time, or declare windows under [neighbours] in a schema file"
-    if "windows" in section or isinstance(section.get("columns"), list | tuple):
-        return declaration, [f"{short}, which grow until then: later records may all seem odd; {longer}"]
-    if not is_filled(SHORT_WINDOW):
-        kept = declaration.with_columns(once)
-        return kept, [f"{short}, so that none are computed; {longer}"]
-    windows = (SHORT_WINDOW, *[window for window in LONG_WINDOWS if is_filled(window)][:1])
-    chosen = replace(declaration, windows=windows, columns=())
-    every = isinstance(section.get("columns"), str)
-    columns = tuple(chosen.possible_columns()) if every else chosen.default_columns()
-    taken = " and ".join(f"{window:.0f}" for window in windows)
-    return replace(chosen, columns=columns), [f"{short}: windows of {taken} s are taken; {longer}"]
+    short = f"the records that train span too short a time for counts over {unfilled[-1]:.0f} s"
+    advice = "train on a longer time, or declare windows under [neighbours] in a schema file"
+    if "windows" not in section and not isinstance(section.get("columns"), list | tuple):
+        windows = (SHORT_WINDOW, *[window for window in LONG_WINDOWS if is_filled(window)][:1])
+        taken = " and ".join(f"{window:.0f}" for window in windows)
+        chosen = replace(declaration, windows=windows, columns=())
+        every = section.get("columns") == ALL
+        columns = tuple(chosen.possible_columns()) if every else chosen.default_columns()
+        declaration, rest = replace(chosen, columns=columns), f"windows of {taken} s are taken"
+    else:
+        rest = "they grow until then, and later records may all seem odd"
+    return declaration, [f"{short}: {rest}; {advice}"]
+
+
+def _window_names(declaration: Neighbours) -> set[str]:
+    return {f"{window:.0f}s" for window in declaration.windows}
 
 
 def computed_frame(frame: pl.DataFrame, declaration: Neighbours) -> NeighbourFrame:
