@@ -32,6 +32,8 @@ WAYS: Final[Mapping[str, Mapping[str, Any] | None]] = {
 }
 """Sections ``[neighbours]``; None for no neighbour features."""
 FALSE_POSITIVE_RATE: Final = 0.01
+DRAWS: Final = 200_000
+"""Records that a training draws: fewer than usual, since many are made."""
 BEGIN: Final = timedelta(hours=10)
 DAY: Final = 86_400
 MEASURES: Final = ("false_positive_rate", "score_growth", "auroc")
@@ -61,6 +63,7 @@ def measure_way(frame: pl.DataFrame, section: Mapping[str, Any] | None, seed: in
         ignore=["Attack"],
         schema_overrides=None if section is None else {"neighbours": section},
         threshold=f"fpr:{FALSE_POSITIVE_RATE}",
+        parameters={"max_draws": DRAWS},
         seed=seed,
         device="cpu",
         progress=False,
@@ -97,7 +100,7 @@ def cold_start_table(runs: Mapping[str, Mapping[str, list[dict[str, Any]]]]) -> 
 def main(arguments: list[str] | None = None) -> None:
     """Print a table with one row for each capture and way."""
     parser = argparse.ArgumentParser(prog="python -m netsieve.bench.cold_start")
-    parser.add_argument("--captures", nargs="+", choices=list(CAPTURES), default=list(CAPTURES))
+    parser.add_argument("--captures", nargs="+", choices=list(CAPTURES), default=list(CAPTURES), metavar="CAPTURE")
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3], metavar="N")
     options = parser.parse_args(arguments)
     runs: dict[str, dict[str, list[dict[str, Any]]]] = {}

@@ -14,7 +14,7 @@ from netsieve.engine.features.layouts import ALL, declare_neighbours
 from netsieve.engine.features.neighbours import Neighbours
 from netsieve.engine.features.schema import FeatureSchema
 from netsieve.engine.features.schema_file import schema_declaration
-from netsieve.engine.features.stage import NeighbourStage
+from netsieve.engine.features.stage import LARGEST_TIME, NeighbourStage
 from netsieve.engine.features.state import FeatureState
 from netsieve.engine.training.splits import SplitShares
 
@@ -116,7 +116,7 @@ def observed_seconds(times: NDArray[np.float64], silence: float) -> NDArray[np.f
 
 
 def _earliest(times: NDArray[np.float64], share: float) -> NDArray[np.float64]:
-    known = np.sort(times[~np.isnan(times)])
+    known = np.sort(times[np.abs(times) <= LARGEST_TIME])
     return known[: int(np.ceil(share * len(known)))]
 
 
@@ -170,11 +170,12 @@ def computed_frame(frame: pl.DataFrame, declaration: Neighbours) -> NeighbourFra
 
 
 def disorder(times: NDArray[np.float64], seconds: float) -> float:
-    """Return the share of times that are earlier than the one before by more than so many seconds; NaN is no time.
+    """Return the share of times that are earlier than the one before by more than so many seconds.
 
-    Only the one before counts: a single wrong clock far ahead does not make all that follow it late.
+    NaN and infinities are no times. Only the one before counts: a single wrong clock far ahead does not make all that
+    follow it late.
     """
-    known = times[~np.isnan(times)]
+    known = times[np.abs(times) <= LARGEST_TIME]
     return float(np.mean(np.diff(known) < -seconds)) if len(known) > 1 else 0.0
 
 
