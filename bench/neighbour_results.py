@@ -35,7 +35,7 @@ from netsieve.engine.features.stage import NeighbourStage
 from netsieve.engine.scoring.files import score_files
 from netsieve.engine.scoring.scorer import Scorer
 from netsieve.engine.training.job import TrainingResult, train_detector
-from netsieve.engine.training.neighbours import add_neighbours
+from netsieve.engine.training.neighbours import LARGEST_DISORDER, add_neighbours, disorder
 
 VARIANTS: Final = ("without", "with")
 RATES: Final = {"recall_at_1e_2": 0.01, "recall_at_1e_3": 0.001}
@@ -91,6 +91,7 @@ def measure_neighbours(name: str, root: Path, seed: int, *, quick: bool = False)
     return {
         **found,
         "computed": [name for name in result.schema.feature_names if name in _computed(result)],
+        "windows": _windows(result),
         "train": rows_of["train"] + rows_of["validation"],
         "train_hours": _hours(result, log_set.frame[result.splits.train]),
         "test_hours": _hours(result, log_set.frame[normal_test]),
@@ -159,20 +160,38 @@ def _computed(result: TrainingResult) -> tuple[str, ...]:
     return () if declaration is None else declaration.columns
 
 
+def _windows(result: TrainingResult) -> list[float]:
+    """Return the windows of the computed columns, seconds."""
+    windows = {name.rsplit("_", 1)[1] for name in _computed(result) if name[-2].isdigit()}
+    return sorted(float(window.removesuffix("s")) for window in windows)
+
+
 def _hours(result: TrainingResult, frame: pl.DataFrame) -> float:
     """Return the time from the first to the last of some records, by the clock of the neighbour features."""
     declaration = result.schema.neighbours
     assert declaration is not None
-    times = NeighbourStage(declaration).prepare(frame).end_time
+    times = NeighbourStage(declaration).end_time(frame)
     return float(np.nanmax(times) - np.nanmin(times)) / SECONDS_AN_HOUR
 
 
 def _scores_in_order(result: TrainingResult, frame: pl.DataFrame) -> NDArray[np.float32]:
-    """Return the scores that the exported model file gives all records in order, float32 ``[n]``."""
+    """Return the scores that the exported model file gives all records, taken in order, float32 ``[n]``."""
     with tempfile.TemporaryDirectory() as folder:
         scorer = Scorer(result.export(Path(folder) / "model.onnx"))
-    state = None if scorer.schema.neighbours is None else scorer.new_state()
-    scored = scorer.score(frame) if state is None else scorer.score(frame, state=state)
+    declaration = scorer.schema.neighbours
+    if declaration is None:
+        return _scores(scorer.score(frame))
+    order = np.arange(frame.height)
+    times = NeighbourStage(declaration).end_time(frame)
+    if disorder(times, declaration.windows[-1]) > LARGEST_DISORDER:
+        # training took them in the order of time and asked for files that are sorted
+        order = np.argsort(times, kind="stable")
+    scores = np.empty(frame.height, dtype=np.float32)
+    scores[order] = _scores(scorer.score(frame[order], state=scorer.new_state()))
+    return scores
+
+
+def _scores(scored: pl.DataFrame) -> NDArray[np.float32]:
     return np.asarray(scored["anomaly_score"].to_numpy(), dtype=np.float32)
 
 

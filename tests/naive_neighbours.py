@@ -149,6 +149,16 @@ def regularity(ids, elapsed, values, memory=32):
     return out
 
 
+def observed_seconds(times, silence):
+    """Return how long records have been seen at each of ascending times, record by record."""
+    seen = []
+    for i, time in enumerate(times):
+        if i == 0 or time - times[i - 1] > silence:
+            begin = time
+        seen.append(time - begin)
+    return seen
+
+
 def departure(surprise, calibration_records, independent=32):
     """Return how far an entity's records depart from the calibration's, in powers of ten."""
     largest = 0.0

@@ -124,6 +124,7 @@ def read_training_data(options: argparse.Namespace, files: Sequence[str]) -> Tra
     from netsieve.engine.sources.reading import read_frame, reading_to_remember
     from netsieve.engine.sources.ready_schemas import ready_schema
     from netsieve.engine.training.data import inferred_schema
+    from netsieve.engine.training.labels import normal_records
     from netsieve.engine.training.neighbours import add_neighbours
 
     overrides = None if options.schema is None else read_schema_file(options.schema)
@@ -170,7 +171,10 @@ def read_training_data(options: argparse.Namespace, files: Sequence[str]) -> Tra
                 f"neighbour features need all records of a time, and only {LARGEST_FRAME:,} of {read.rows_seen:,} "
                 "can be taken; give fewer files"
             )
-        computed = add_neighbours(frame, overrides=overrides)
+        normal = None
+        if options.label is not None and options.normal is not None:
+            normal, _ = normal_records(frame, options.label, options.normal)
+        computed = add_neighbours(frame, overrides=overrides, normal=normal)
         frame, declaration = computed.frame, computed.declaration
         print(f"{len(declaration.columns)} columns computed of the records around each")
         for note in computed.notes:

@@ -101,8 +101,27 @@ class NeighbourStage:
             sent=_bytes(frame, declared.bytes_sent) if declared.bytes_sent else none,
             received=received,
             failed=self._failed(frame, received),
-            end_time=self._end_time(frame, end_time),
+            end_time=self.end_time(frame, end_time),
         )
+
+    def end_time(self, frame: pl.DataFrame, given: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+        """Return when records ended, float64 ``[n]``, seconds since 1970, NaN where that is not known.
+
+        Parameters
+        ----------
+        frame
+            Records with the columns of the declaration's time and duration.
+        given
+            The answer where the declaration names no column of times.
+        """
+        declared = self.declaration
+        if declared.time is None:
+            return np.full(frame.height, np.nan) if given is None else np.asarray(given, dtype=np.float64)
+        time = _seconds(frame.get_column(declared.time), declared.time_format, declared.time_unit)
+        if declared.duration is not None:
+            spent = _seconds(frame.get_column(declared.duration), None, declared.duration_unit)
+            time = time + np.where(spent > 0, spent, 0.0)
+        return time
 
     def update(self, seen: Observations, state: FeatureState) -> list[pl.Series]:
         """Return the computed columns of some records, Float32, and update the state."""
@@ -173,16 +192,6 @@ class NeighbourStage:
         if declared.bytes_received is None:
             return np.zeros(frame.height, dtype=bool)
         return np.isnan(received) | (received <= declared.unanswered_bytes)
-
-    def _end_time(self, frame: pl.DataFrame, given: NDArray[np.float64] | None) -> NDArray[np.float64]:
-        declared = self.declaration
-        if declared.time is None:
-            return np.full(frame.height, np.nan) if given is None else np.asarray(given, dtype=np.float64)
-        time = _seconds(frame.get_column(declared.time), declared.time_format, declared.time_unit)
-        if declared.duration is not None:
-            spent = _seconds(frame.get_column(declared.duration), None, declared.duration_unit)
-            time = time + np.where(spent > 0, spent, 0.0)
-        return time
 
 
 def _known_times(end_time: NDArray[np.float64], state: FeatureState) -> NDArray[np.float64]:

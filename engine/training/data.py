@@ -115,7 +115,7 @@ def prepare_data(
         is_normal, labelled = normal_records(frame, label, normal)
     if schema is not None:
         neighbours = schema.neighbours or False
-    frame, declaration = _with_neighbours(frame, neighbours, schema_overrides)
+    frame, declaration = _with_neighbours(frame, neighbours, schema_overrides, is_normal, shares)
     unfitted = inferred_schema(
         frame, declaration, features=features, ignore=ignore, label=label, overrides=schema_overrides
     )
@@ -170,14 +170,19 @@ def inferred_schema(
 
 
 def _with_neighbours(
-    frame: pl.DataFrame, neighbours: bool | Neighbours, overrides: Mapping[str, Any] | None
+    frame: pl.DataFrame,
+    neighbours: bool | Neighbours,
+    overrides: Mapping[str, Any] | None,
+    normal: NDArray[np.bool_] | None,
+    shares: SplitShares | None,
 ) -> tuple[pl.DataFrame, Neighbours | None]:
     if isinstance(neighbours, Neighbours):
         if not set(neighbours.columns) <= set(frame.columns):
             frame = computed_frame(frame, neighbours).frame
         return frame, neighbours
     if neighbours or schema_declaration(overrides or {}).neighbours is not None:
-        computed = add_neighbours(frame, overrides=overrides)
+        train_share = None if shares is None else shares.train
+        computed = add_neighbours(frame, overrides=overrides, normal=normal, train_share=train_share)
         return computed.frame, computed.declaration
     return frame, None
 

@@ -196,7 +196,9 @@ def train_detector(
         Passed to :func:`netsieve.engine.features.inference.infer_schema`.
     neighbours
         Whether to compute features of the records around each one, which are then features like all others; a
-        ``[neighbours]`` section in the overrides asks for them too. The frame holds the records in their order. A
+        ``[neighbours]`` section in the overrides asks for them too. The frame holds the records in their order.
+        Windows that are not declared are those that the training part fills
+        (:func:`netsieve.engine.training.neighbours.add_neighbours`). A
         declaration is taken as it is; columns that the frame has already are then not computed again.
     threshold
         Default threshold policy; None takes the detector's own, or else a false-positive rate that the calibration

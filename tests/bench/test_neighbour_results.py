@@ -42,7 +42,14 @@ def made(auroc: float, *, long: bool = True) -> dict:
 
 
 def test_the_page_tells_where_the_features_help_and_where_they_harm():
-    rows = {"train": 1000, "train_hours": 2.0, "test_hours": 1.0, "test_normal": 900, "test_attacks": 100}
+    rows = {
+        "train": 1000,
+        "train_hours": 2.0,
+        "test_hours": 1.0,
+        "test_normal": 900,
+        "test_attacks": 100,
+        "windows": [60.0],
+    }
     ranks = {
         "train_left_out": 0,
         "day_1": {"rank": 4, "records_auroc": 0.5},
@@ -67,7 +74,7 @@ def test_the_page_tells_where_the_features_help_and_where_they_harm():
         "seeds": [0, 1], "seconds": 60.0, "quick": False, "file": "neighbours.json", "runs": runs,
     }  # fmt: skip
     page = results_page({"neighbours": [result]})
-    assert "| iot23_34_1 | 1,000 in 2 h | 900, 100 | without | 0.750 ± 0.000 |" in page
+    assert "| iot23_34_1 | 1,000 in 2 h | 60 | 900, 100 | without | 0.750 ± 0.000 |" in page
     assert "| with | 0.500 | 0.250 | 0.500 | 0.125 |  |" in page
     assert "AUROC is better with them on iot23_34_1 (+0.12); worse on pcap_flows (-0.25)." in page
     assert "AP5 is better with them on none; worse on none." in page
@@ -83,7 +90,7 @@ def test_one_part_can_be_measured_alone(tmp_path, monkeypatch):
 
     def measured(name, root, seed, *, quick):
         asked.append((name, root, seed, quick))
-        rows = {"train": 10, "train_hours": 2.0, "test_hours": 1.0, "test_normal": 9, "test_attacks": 1}
+        rows = {"train": 10, "train_hours": 2.0, "test_hours": 1.0, "test_normal": 9, "test_attacks": 1, "windows": []}
         return {**rows, "without": made(0.5), "with": made(0.5)}
 
     monkeypatch.setattr(results, "measure_neighbours", measured)
@@ -136,6 +143,7 @@ def test_a_set_is_measured_without_and_with(real_data, monkeypatch):
     found = measure_neighbours("argus_slips_test5", real_data, 0, quick=True)
     assert json.loads(json.dumps(found)) == found
     assert (found["train"], found["calibration"], found["test_normal"], found["test_attacks"]) == (178, 45, 224, 6277)
-    assert {"source_ports_3600s", "pair_gap_variation"} <= set(found["computed"])
+    assert {"source_ports_300s", "pair_gap_variation"} <= set(found["computed"])
+    assert found["windows"] == [60, 300]
     assert 0 < found["test_hours"] < found["train_hours"] < 0.2
     assert found["without"]["auroc"] != found["with"]["auroc"]

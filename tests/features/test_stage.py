@@ -235,7 +235,7 @@ def test_argus_flows_in_blocks_as_in_one_frame(real_data, name, rows):
     parts = [stage.apply(block.frame, state=state).select(found.declaration.columns) for block in blocks]
     assert len(parts) > 4
     assert pl.concat(parts).equals(found.frame.select(found.declaration.columns))
-    failed = found.frame["source_failed_3600s"]
+    failed = found.frame[f"source_failed_{found.declaration.windows[-1]:.0f}s"]
     assert 0 < failed.mean() < 1
     assert failed.is_between(0, 1).all()
 
