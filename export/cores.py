@@ -80,4 +80,5 @@ def core_model(core: Core, schema: FeatureSchema) -> onnx.ModelProto:
     """
     graph = Graph()
     outputs = add_core(graph, RecordColumns(graph, schema), core)
-    return graph.model(len(schema.features), feature_error=outputs.feature_error is not None)
+    window = None if schema.windows is None else schema.windows.length
+    return graph.model(len(schema.features), feature_error=outputs.feature_error is not None, window=window)

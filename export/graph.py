@@ -87,18 +87,22 @@ class Graph:
         self.nodes.append(helper.make_node(operator, list(inputs), list(names), name=self._scope + name, **attributes))
         return names
 
-    def model(self, n_features: int, *, feature_error: bool, opset: int = OPSET) -> onnx.ModelProto:
-        """Return the model: ``x`` ``[n, n_features]`` to ``score`` ``[n]`` and, if asked, ``feature_error``.
+    def model(
+        self, n_features: int, *, feature_error: bool, window: int | None = None, opset: int = OPSET
+    ) -> onnx.ModelProto:
+        """Return the model: ``x`` to ``score`` ``[n]`` and, if asked, ``feature_error``, shaped as ``x``.
 
-        ``opset`` is another than ours where nodes of another tool need it.
+        ``x`` is ``[n, n_features]``, for a detector of windows ``[n, window, n_features]``. ``opset`` is another than
+        ours where nodes of another tool need it.
         """
+        shape: list[str | int | None] = ["n", n_features] if window is None else ["n", window, n_features]
         outputs = [helper.make_tensor_value_info(SCORE, TensorProto.FLOAT, ["n"])]
         if feature_error:
-            outputs.append(helper.make_tensor_value_info(FEATURE_ERROR, TensorProto.FLOAT, ["n", n_features]))
+            outputs.append(helper.make_tensor_value_info(FEATURE_ERROR, TensorProto.FLOAT, shape))
         graph = helper.make_graph(
             self.nodes,
             "netsieve",
-            [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["n", n_features])],
+            [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, shape)],
             outputs,
             [numpy_helper.from_array(value, name) for name, value in self.constants.items()],
         )

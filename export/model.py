@@ -63,8 +63,9 @@ def write_model(
     provenance
         Where the model comes from; plain JSON values.
     parity_rows
-        float32 ``[n, n_features]``, held-out records; the exported graph is compared with the detector on
-        these, and on hard rows made from them (:func:`netsieve.export.parity.hard_rows`).
+        float32 ``[n, n_features]``, held-out records, or windows ``[n, window, n_features]``; the exported graph is
+        compared with the detector on these, and on hard rows made from them
+        (:func:`netsieve.export.parity.hard_rows`).
 
     Returns
     -------
@@ -127,9 +128,10 @@ def check_and_write(
     with_hard_rows: bool = True,
 ) -> ParityReport:
     """Check a finished model against its reference and write it; parameters and errors as in :func:`write_model`."""
-    if parity_rows.ndim != 2 or parity_rows.shape[1] != len(schema.features) or not len(parity_rows):
+    if parity_rows.shape[1:] != schema.row_shape or not len(parity_rows):
         raise ExportError(
-            f"parity rows have shape {parity_rows.shape}; expected held-out records, [n, {len(schema.features)}]"
+            f"parity rows have shape {parity_rows.shape}; expected held-out records, "
+            f"[n, {', '.join(map(str, schema.row_shape))}]"
         )
     try:
         onnx.checker.check_model(model, full_check=True)

@@ -71,7 +71,7 @@ def check_parity(
     model
         The serialised model.
     x
-        float32 ``[n, n_features]``, raw units and codes.
+        float32 ``[n, n_features]``, raw units and codes; windows ``[n, window, n_features]``.
     reference
         float64 ``[n]``, the detector's scores of these rows in float64 arithmetic.
     calibration
@@ -199,14 +199,32 @@ def hard_rows(schema: FeatureSchema, x: NDArray[np.float32]) -> NDArray[np.float
     schema
         Says which columns are numbers and which codes.
     x
-        float32 ``[n, n_features]``, ordinary rows, at least one.
+        float32 ``[n, n_features]``, ordinary rows, at least one; or windows ``[n, window, n_features]``.
 
     Returns
     -------
     float32 ``[rows, n_features]``
-        Each hard value in one feature of an ordinary row, and in all features at once.
+        Each hard value in one feature of an ordinary row, and in all features at once. Of windows ``[rows, window,
+        n_features]``: such rows at the end of ordinary windows, at their beginning, all over them, and alone behind
+        padding; ordinary windows with more and more padding; and one of padding alone.
     """
-    return np.concatenate(list(_hard_rows(schema, x))).astype(np.float32)
+    if x.ndim == 2:
+        return np.concatenate(list(_hard_rows(schema, x))).astype(np.float32)
+    hard = np.concatenate(list(_hard_rows(schema, x[:, -1]))).astype(np.float32)
+    ordinary = x[np.arange(len(hard)) % len(x)]
+    last, first, padded = ordinary.copy(), ordinary.copy(), np.full_like(ordinary, np.nan)
+    last[:, -1] = first[:, 0] = padded[:, -1] = hard
+    everywhere = np.repeat(hard[:, None], x.shape[1], axis=1)
+    return np.asarray(np.concatenate([last, first, everywhere, padded, _padded_windows(x)]))
+
+
+def _padded_windows(x: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return ordinary windows with 0, 1, ... and only padding, float32 ``[window + 1, window, n_features]``."""
+    length = x.shape[1]
+    windows: NDArray[np.float32] = x[np.arange(length + 1) % len(x)].copy()
+    for padding in range(length + 1):
+        windows[padding, :padding] = np.nan
+    return windows
 
 
 def _hard_rows(schema: FeatureSchema, x: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:

@@ -14,7 +14,7 @@ from netsieve.engine.sources.reading import read_frame
 from netsieve.engine.sources.source import ReadOptions
 from netsieve.engine.thresholds.calibration import Calibration
 from netsieve.engine.thresholds.policy import parse_policy
-from netsieve.engine.training.job import inferred_schema
+from netsieve.engine.training.data import inferred_schema
 from netsieve.engine.training.neighbours import add_neighbours
 from netsieve.export.model import write_model
 

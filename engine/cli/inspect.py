@@ -79,6 +79,7 @@ def _text(model: ModelFile) -> str:
         text_table(features),
         *_ignored(model),
         *_neighbours(model),
+        *_windows(model),
         "\nthresholds",
         text_table(thresholds),
         "\ncalibration",
@@ -137,6 +138,17 @@ def _neighbours(model: ModelFile) -> list[str]:
     return [
         f"of neighbouring records: {len(declared.columns)} features computed of {', '.join(declared.input_columns)}; "
         f"windows of {windows} s, expiry {declared.expiry:g} s, {declared.hosts:,} hosts, {declared.pairs:,} pairs"
+    ]
+
+
+def _windows(model: ModelFile) -> list[str]:
+    declared = model.schema.windows
+    if declared is None:
+        return []
+    clock = "" if declared.time is None else f" by {declared.time}"
+    return [
+        f"of several records: the latest {declared.length} of each {', '.join(declared.entity)}, this record the last;"
+        f" expiry {declared.expiry:g} s{clock}, {declared.entities:,} entities"
     ]
 
 

@@ -34,6 +34,8 @@ class DetectorEntry:
         Its usual threshold policy; None: a false-positive rate that the calibration supports.
     supervised
         Whether it learns from labelled attacks too: :meth:`Detector.fit` then takes ``x_attacks``.
+    sequence
+        Whether it takes windows of an entity's latest records, ``[n, window, n_features]``, one for each record.
     """
 
     name: str
@@ -45,6 +47,7 @@ class DetectorEntry:
     scaling: Scaling | None = None
     threshold: str | None = None
     supervised: bool = False
+    sequence: bool = False
 
 
 DETECTORS: Final[Mapping[str, DetectorEntry]] = MappingProxyType(
