@@ -24,8 +24,11 @@ from netsieve.engine.detectors.detector import Detector
 from netsieve.engine.detectors.registry import detector_class, detector_entry, detector_parameters
 from netsieve.engine.errors import OutputError, ThresholdError, TrainingError
 from netsieve.engine.evaluation.metrics import Evaluation, evaluate_scores
+from netsieve.engine.features.layouts import declare_windows
 from netsieve.engine.features.neighbours import Neighbours
 from netsieve.engine.features.schema import FeatureSchema
+from netsieve.engine.features.schema_file import schema_declaration
+from netsieve.engine.features.windows import DEFAULT_LENGTH, Windows
 from netsieve.engine.sinks.atomic import output_error
 from netsieve.engine.thresholds.calibration import Calibration
 from netsieve.engine.thresholds.policy import Policy, best_f1_threshold, default_policy, parse_policy
@@ -74,7 +77,10 @@ class TrainingResult:
         Of the test part, where labels were given and it holds attacks; else None. Where the test part chose the
         threshold (``f1``), of the half that did not.
     parity_rows
-        float32 ``[m, n_features]``, held-out encoded records that an export is checked on.
+        float32 ``[m, n_features]``, held-out encoded records, or windows ``[m, window, n_features]``, that an export is
+        checked on.
+    notes
+        What the reader should know of the data.
     """
 
     detector: Detector
@@ -85,6 +91,7 @@ class TrainingResult:
     splits: Splits
     evaluation: Evaluation | None
     parity_rows: NDArray[np.float32] = field(repr=False)
+    notes: tuple[str, ...] = ()
 
     def export(self, path: str | Path) -> Path:
         """Write the model file, and the weights beside it under the same name with ``.safetensors``.
@@ -168,6 +175,8 @@ def train_detector(
     ignore: Sequence[str] = (),
     schema_overrides: Mapping[str, Any] | None = None,
     neighbours: bool | Neighbours = False,
+    entity: Sequence[str] = (),
+    window: int | None = None,
     threshold: str | None = None,
     time_column: str | None = None,
     shares: SplitShares | None = None,
@@ -198,6 +207,11 @@ def train_detector(
         Whether to compute features of the records around each one, which are then features like all others; a
         ``[neighbours]`` section in the overrides asks for them too. The frame holds the records in their order. A
         declaration is taken as it is; columns that the frame has already are then not computed again.
+    entity
+        For a detector of windows: columns whose combination tells whose records follow each other (a host, a process, a
+        trace); by default the source that is known by the record type. The frame holds the records in their order.
+    window
+        Records of a window; None for 10.
     threshold
         Default threshold policy; None takes the detector's own, or else a false-positive rate that the calibration
         supports. ``"f1"`` is chosen on half of the test records, and evaluated on the other half.
@@ -243,6 +257,9 @@ def train_detector(
         if label is None:
             raise TrainingError(f"{detector} learns from labelled attacks; name the label column and the normal value")
         shares = shares or SplitShares(attacks_train=SUPERVISED_SHARE)
+    windows = detector_windows(
+        detector, frame, entity=entity, window=window, neighbours=neighbours, schema_overrides=schema_overrides
+    )
     data = prepare_data(
         frame,
         label=label,
@@ -251,6 +268,7 @@ def train_detector(
         ignore=ignore,
         schema_overrides=schema_overrides,
         neighbours=neighbours,
+        windows=windows,
         scaling=entry.scaling,
         schema=None if earlier is None else earlier.schema,
         time_column=time_column,
@@ -277,6 +295,47 @@ def train_detector(
         "compared": [asdict(score) for score in comparison],
     }
     return training_result(model, data, policy=policy, seed=seed, provenance=provenance)
+
+
+def detector_windows(
+    detector: str,
+    frame: pl.DataFrame,
+    *,
+    entity: Sequence[str] = (),
+    window: int | None = None,
+    neighbours: bool | Neighbours = False,
+    schema_overrides: Mapping[str, Any] | None = None,
+) -> Windows | None:
+    """Return the windows that a detector takes of a frame; None where it takes single records.
+
+    Parameters
+    ----------
+    detector
+        A name of the registry.
+    frame, entity, window, neighbours, schema_overrides
+        As for :func:`train_detector`.
+
+    Raises
+    ------
+    TrainingError
+        Windows are described for a detector of single records.
+    SchemaError
+        The columns that are needed are not known or not there.
+    """
+    if not detector_entry(detector).sequence:
+        if entity or window is not None:
+            raise TrainingError(
+                f"{detector} takes single records and has no windows; leave entity and window out, or choose another "
+                "detector"
+            )
+        return None
+    return declare_windows(
+        frame,
+        entity=entity,
+        length=DEFAULT_LENGTH if window is None else window,
+        record_type=schema_declaration(schema_overrides or {}).settings.get("record_type", "record"),
+        neighbours=neighbours if isinstance(neighbours, Neighbours) else None,
+    )
 
 
 def check_policy(policy: Policy | None, data: TrainingData) -> None:
@@ -368,7 +427,7 @@ def training_result(
                 "test_attacks": None if is_attack is None else int(is_attack.sum()),
                 "test_chose_threshold": int((~evaluated).sum()),
             },
-            "split": "time" if data.splits.by_time else "random",
+            "split": "time" if data.splits.by_time else "entity" if data.splits.by_group else "random",
             "time_column": data.time_column,
             "data_fingerprint": data_fingerprint(data.schema, data.train),
             **provenance,
@@ -380,6 +439,7 @@ def training_result(
         splits=data.splits,
         evaluation=evaluation,
         parity_rows=_parity_rows(data.test, data.calibration, seed),
+        notes=data.notes,
     )
 
 

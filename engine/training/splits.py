@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from netsieve.engine.errors import TrainingError
+
+SMALLEST_PART: Final = 0.5
+"""Of its share: where drawing whole groups gives less for a part, groups are not drawn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +60,9 @@ class Splits:
     attacks_train, attacks_validation
         Others that train and that choices are made with.
     by_time
-        Whether the parts follow each other in time, else they were drawn at random.
+        Whether the parts follow each other in time, or in the order of the records where they have no times.
+    by_group
+        Whether whole groups of records were drawn at random. Else, if not by time, records were.
     """
 
     train: NDArray[np.int64]
@@ -66,6 +72,7 @@ class Splits:
     attacks_train: NDArray[np.int64]
     attacks_validation: NDArray[np.int64]
     by_time: bool
+    by_group: bool = False
 
 
 def split_records(
@@ -73,6 +80,7 @@ def split_records(
     *,
     normal: NDArray[np.bool_] | None = None,
     time: NDArray[Any] | None = None,
+    groups: NDArray[np.int64] | None = None,
     shares: SplitShares | None = None,
     seed: int = 0,
 ) -> Splits:
@@ -88,6 +96,10 @@ def split_records(
     time
         ``[rows]``, anything that sorts; NaN or NaT (time unknown) counts as earliest. With it the parts follow each
         other in time; equal times keep the order of the records. None draws the parts at random.
+    groups
+        int64 ``[rows]``: records of which are drawn together where there is no time, so that no group of normal
+        records, and none of the others, is in two parts. Where there are too few groups for that, the parts follow each
+        other in the order of the records.
     shares
         Shares of the normal records.
     seed
@@ -100,15 +112,23 @@ def split_records(
     """
     shares = shares or SplitShares()
     candidates = np.arange(rows) if normal is None else np.flatnonzero(normal)
-    order = _ordered(candidates, time, seed)
-    ends = np.floor(np.cumsum([shares.train, shares.validation, shares.calibration]) * len(order) + 1e-9)
-    train, validation, calibration, rest = np.split(order, ends.astype(np.int64))
+    own_shares = (shares.train, shares.validation, shares.calibration)
+    by_group = groups is not None and time is None
+    order = _ordered(candidates, time, seed, groups)
+    train, validation, calibration, rest = _cut(order, own_shares, groups if by_group else None)
+    if by_group and any(
+        len(part) < SMALLEST_PART * share * len(order)
+        for part, share in zip((train, validation, calibration), own_shares, strict=True)
+    ):
+        by_group, time = False, np.arange(rows)
+        train, validation, calibration, rest = _cut(_ordered(candidates, time, seed), own_shares)
     if min(len(train), len(validation), len(calibration)) == 0:
         kind = "records" if normal is None else "normal records"
         raise TrainingError(f"got {len(order)} {kind}, too few to split into training, validation and calibration")
-    others = _ordered(np.empty(0, dtype=np.int64) if normal is None else np.flatnonzero(~normal), time, seed + 1)
-    ends = np.floor(np.cumsum([shares.attacks_train, shares.attacks_validation]) * len(others) + 1e-9)
-    attacks_train, attacks_validation, attacks_test = np.split(others, ends.astype(np.int64))
+    others = np.empty(0, dtype=np.int64) if normal is None else np.flatnonzero(~normal)
+    others = _ordered(others, time, seed + 1, groups)
+    attack_shares = (shares.attacks_train, shares.attacks_validation)
+    attacks_train, attacks_validation, attacks_test = _cut(others, attack_shares, groups if by_group else None)
     return Splits(
         train=np.sort(train),
         validation=np.sort(validation),
@@ -117,13 +137,32 @@ def split_records(
         attacks_train=np.sort(attacks_train),
         attacks_validation=np.sort(attacks_validation),
         by_time=time is not None,
+        by_group=by_group,
     )
 
 
-def _ordered(candidates: NDArray[np.int64], time: NDArray[Any] | None, seed: int) -> NDArray[np.int64]:
+def _cut(
+    order: NDArray[np.int64], shares: Sequence[float], groups: NDArray[np.int64] | None = None
+) -> list[NDArray[np.int64]]:
+    """Return the records cut by shares, and the rest; with groups at the nearest end of one."""
+    ends = np.floor(np.cumsum(shares) * len(order) + 1e-9).astype(np.int64)
+    if groups is not None and len(order):
+        own = groups[order]
+        borders = np.concatenate([[0], np.flatnonzero(np.diff(own)) + 1, [len(order)]])
+        ends = borders[np.abs(borders[:, None] - ends).argmin(axis=0)]
+    return np.split(order, ends)
+
+
+def _ordered(
+    candidates: NDArray[np.int64], time: NDArray[Any] | None, seed: int, groups: NDArray[np.int64] | None = None
+) -> NDArray[np.int64]:
     if time is not None:
         return _ordered_in_time(candidates, time)
-    return np.random.default_rng(seed).permutation(candidates)
+    generator = np.random.default_rng(seed)
+    if groups is None:
+        return generator.permutation(candidates)
+    names, own = np.unique(groups[candidates], return_inverse=True)
+    return np.asarray(candidates[np.argsort(generator.permutation(len(names))[own], kind="stable")])
 
 
 def _ordered_in_time(candidates: NDArray[np.int64], time: NDArray[Any]) -> NDArray[np.int64]:
