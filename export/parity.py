@@ -199,32 +199,14 @@ def hard_rows(schema: FeatureSchema, x: NDArray[np.float32]) -> NDArray[np.float
     schema
         Says which columns are numbers and which codes.
     x
-        float32 ``[n, n_features]``, ordinary rows, at least one; or windows ``[n, window, n_features]``.
+        float32 ``[n, n_features]``, ordinary rows, at least one.
 
     Returns
     -------
     float32 ``[rows, n_features]``
-        Each hard value in one feature of an ordinary row, and in all features at once. Of windows ``[rows, window,
-        n_features]``: such rows at the end of ordinary windows, at their beginning, all over them, and alone behind
-        padding; ordinary windows with more and more padding; and one of padding alone.
+        Each hard value in one feature of an ordinary row, and in all features at once.
     """
-    if x.ndim == 2:
-        return np.concatenate(list(_hard_rows(schema, x))).astype(np.float32)
-    hard = np.concatenate(list(_hard_rows(schema, x[:, -1]))).astype(np.float32)
-    ordinary = x[np.arange(len(hard)) % len(x)]
-    last, first, padded = ordinary.copy(), ordinary.copy(), np.full_like(ordinary, np.nan)
-    last[:, -1] = first[:, 0] = padded[:, -1] = hard
-    everywhere = np.repeat(hard[:, None], x.shape[1], axis=1)
-    return np.asarray(np.concatenate([last, first, everywhere, padded, _padded_windows(x)]))
-
-
-def _padded_windows(x: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return ordinary windows with 0, 1, ... and only padding, float32 ``[window + 1, window, n_features]``."""
-    length = x.shape[1]
-    windows: NDArray[np.float32] = x[np.arange(length + 1) % len(x)].copy()
-    for padding in range(length + 1):
-        windows[padding, :padding] = np.nan
-    return windows
+    return np.concatenate(list(_hard_rows(schema, x))).astype(np.float32)
 
 
 def _hard_rows(schema: FeatureSchema, x: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
@@ -243,3 +225,33 @@ def _hard_rows(schema: FeatureSchema, x: NDArray[np.float32]) -> Iterator[NDArra
         rows[np.arange(len(chosen)), chosen] = values[chosen]
         yield rows
         yield values[None]
+
+
+def hard_windows(schema: FeatureSchema, x: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return windows that a graph may get wrong: hard rows at their end and before it, and little or no history.
+
+    Parameters
+    ----------
+    schema
+        Says which columns are numbers and which codes.
+    x
+        float32 ``[n, window, n_features]``, ordinary windows, at least one.
+
+    Returns
+    -------
+    float32 ``[windows, window, n_features]``
+    """
+    window = x.shape[1]
+    hard = hard_rows(schema, x[:, -1])
+    ordinary = x[np.arange(len(hard)) % len(x)]
+    last, earlier, alone, throughout = (ordinary.copy() for _ in range(4))
+    last[:, -1] = hard
+    earlier[np.arange(len(hard)), np.arange(len(hard)) % window] = hard
+    alone[:, :-1] = np.nan
+    alone[:, -1] = hard
+    throughout[:] = hard[:, None]
+    shortened = x[np.arange(window) % len(x)].copy()
+    for steps in range(window):
+        shortened[steps, :steps] = np.nan
+    nothing = np.full_like(x[:1], np.nan)
+    return np.concatenate([last, earlier, alone, throughout, shortened, nothing])

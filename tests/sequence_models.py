@@ -29,6 +29,7 @@ class MeanDifference:
 
     view: ClassVar[str] = "prepared"
     weight: np.ndarray
+    window: int
 
     def row_errors(self, x):
         """Return each number's part of the score, float64 ``[n, window, n_features]``."""
@@ -91,7 +92,7 @@ class MeanDifferenceDetector:
             assert x.dtype == np.float32
         deviation = np.nanstd(x_train[:, -1].astype(np.float64), axis=0)
         weight = 1 / np.where(deviation > 0, deviation, 1.0)
-        self.schema, self.core = schema, MeanDifference(weight.astype(np.float32))
+        self.schema, self.core = schema, MeanDifference(weight.astype(np.float32), x_train.shape[1])
         self.summary = {"windows": len(x_train), "validation_windows": len(x_validation)}
         return self
 

@@ -89,19 +89,3 @@ def test_records_whose_scores_differ_by_rounding_only_may_swap():
     assert _rank_correlation(scores, reference, np.zeros(20)) < LOWEST_RANK_CORRELATION
     scores[[3, 4]] = scores[[4, 3]]
     assert _rank_correlation(scores, reference, np.full(20, 2e-6)) < LOWEST_RANK_CORRELATION
-
-
-def test_hard_windows_are_padded_missing_and_extreme_at_either_end_and_all_over():
-    schema, x = fitted_case(KINDS["mixed"])
-    windows = np.stack([x[i : i + 4] for i in range(50)])
-    hard = hard_rows(schema, windows)
-    singles = hard_rows(schema, windows[:, -1])
-    assert hard.shape == (4 * len(singles) + 5, 4, x.shape[1])
-    last, first, everywhere, padded = np.split(hard[:-5], 4)
-    np.testing.assert_array_equal(last[:, -1], singles)
-    np.testing.assert_array_equal(first[:, 0], singles)
-    assert not np.isnan(first[:, 1:]).all(axis=2).any()
-    np.testing.assert_array_equal(everywhere[:, 2], singles)
-    assert np.isnan(padded[:, :-1]).all()
-    np.testing.assert_array_equal(padded[:, -1], singles)
-    assert [int(np.isnan(window).all(axis=1).sum()) for window in hard[-5:]] == [0, 1, 2, 3, 4]

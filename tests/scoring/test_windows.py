@@ -3,6 +3,7 @@
 import gzip
 import json
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -12,7 +13,14 @@ from sequence_models import all_windows, known_detector, write_window_model
 
 from netsieve.bench.traffic import generate_traffic
 from netsieve.engine.cli.main import main
-from netsieve.engine.errors import EncodeError, MissingColumnError, ModelFileError, SchemaError, StateError
+from netsieve.engine.errors import (
+    EncodeError,
+    ExportError,
+    MissingColumnError,
+    ModelFileError,
+    SchemaError,
+    StateError,
+)
 from netsieve.engine.features.encoding import Encoder
 from netsieve.engine.features.stage import NeighbourStage
 from netsieve.engine.features.state import FeatureState
@@ -25,6 +33,7 @@ from netsieve.engine.scoring.labelled import score_labelled_files
 from netsieve.engine.scoring.model_file import ModelFile
 from netsieve.engine.scoring.scorer import Scorer
 from netsieve.engine.training.neighbours import add_neighbours
+from netsieve.export.model import write_model
 
 ROWS = 3000
 OPTIONS = {"label": "IsAnomaly", "ignore": ["Attack"]}
@@ -57,7 +66,7 @@ def expected(scorer, traffic):
 
 def test_the_matrix_scores_are_those_of_the_detector(model, scorer, traffic, expected):
     x = all_windows(scorer.schema, traffic)
-    core = sequence_models.MeanDifference(scorer.model_file.initializers["weight"])
+    core = sequence_models.MeanDifference(scorer.model_file.initializers["weight"], 5)
     np.testing.assert_allclose(expected, core.score(x), rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(scorer.feature_error(x[:10]), core.row_errors(x[:10]), rtol=1e-3, atol=1e-3)
     assert len(np.unique(expected)) > ROWS / 2
@@ -219,6 +228,18 @@ def test_a_model_whose_input_is_of_another_rank_is_refused(model):
             entry.value = json.dumps({**json.loads(entry.value), "stateful": []})
     with pytest.raises(ModelFileError, match=r"'x' has the shape .* where \['n', \d+\] is expected"):
         ModelFile(flat.SerializeToString())
+
+
+def test_a_detector_of_other_windows_than_the_schemas_is_not_exported(tmp_path, scorer, traffic, monkeypatch):
+    known_detector(monkeypatch)
+    detector = sequence_models.MeanDifferenceDetector()
+    x = all_windows(scorer.schema, traffic)
+    detector.fit(scorer.schema, x, x)
+    detector.core = replace(detector.core, window=6)
+    arguments = {"thresholds": {"default": "x", "x": 1.0}, "provenance": {}, "parity_rows": x[:50]}
+    with pytest.raises(ExportError, match=r"takes \[6, 7\] for a record, and the schema's windows are \[5, 7\]"):
+        write_model(detector, tmp_path / "m", schema=scorer.schema, calibration=scorer.calibration, **arguments)
+    assert not (tmp_path / "m").exists()
 
 
 def test_calibrations_of_windows_come_back(scorer):
