@@ -119,7 +119,7 @@ class Scorer:
         self.max_queued_batches = max_queued_batches
         # On a GPU one caller at a time is enough
         self.threads = (threads or available_processors()) if device == "cpu" else 1
-        chosen = batch_size or (GPU_BATCH if device == "cuda" else _best_batch_size(self.model_file))
+        chosen = batch_size or _best_batch_size(self.model_file, device)
         self.batch_size = -(-chosen // BATCH_STEP) * BATCH_STEP
         self._process = os.getpid()
         self._encoder = Encoder(self.model_file.schema)
@@ -197,6 +197,12 @@ class Scorer:
     def is_stateful(self) -> bool:
         """Whether a record's score depends on those before it: the model has neighbour features, or takes windows."""
         return self.stage is not None or self.windows is not None
+
+    @property
+    def depends_on(self) -> str:
+        """What makes a record's score depend on those before it, in words; empty where nothing does."""
+        declared = {"neighbour features": self.stage, "windows of several records": self.windows}
+        return " and ".join(name for name, stage in declared.items() if stage is not None)
 
     def new_state(self) -> FeatureState:
         """Return a state that knows nothing yet, for a model with neighbour features or windows.
@@ -446,12 +452,6 @@ class Scorer:
         self._check_process()
         return score_folder(self, [inputs] if isinstance(inputs, str) else inputs, folder, **options)
 
-    @property
-    def depends_on(self) -> str:
-        """What makes the model's scores depend on the records before, in words."""
-        declared = {"neighbour features": self.stage, "windows of several records": self.windows}
-        return " and ".join(name for name, stage in declared.items() if stage is not None)
-
     def _state_or_new(self, state: FeatureState | None) -> FeatureState | None:
         if not self.is_stateful:
             if state is not None:
@@ -548,10 +548,12 @@ def _one_row(record: Mapping[str, Any], names: Iterable[str]) -> pl.DataFrame:
     return pl.DataFrame({name: [record[name]] for name in names if name in record}, strict=False)
 
 
-def _best_batch_size(model: ModelFile) -> int:
+def _best_batch_size(model: ModelFile, device: Device) -> int:
+    steps = math.prod(model.schema.row_shape) // model.n_features
+    if device == "cuda":
+        return max(GPU_BATCH // steps, BATCH_STEP)
     # Weights and look-up tables have a column for each of what they put out; a table's rows are no activation
     widest = max((array.shape[1] for array in model.initializers.values() if array.ndim == 2), default=1)
-    steps = math.prod(model.schema.row_shape) // model.n_features
     rows = ACTIVATION_BYTES // (4 * max(widest, model.n_features) * steps)
     return int(np.clip(2 ** (max(rows, 1).bit_length() - 1), BATCH_STEP, LARGEST_BATCH))
 

@@ -211,7 +211,7 @@ def train_detector(
         For a detector of windows: columns whose combination tells whose records follow each other (a host, a process, a
         trace); by default the source that is known by the record type. The frame holds the records in their order.
     window
-        Records of a window; None for 10.
+        Records of a window; None for 10. Going on from earlier weights takes both from there.
     threshold
         Default threshold policy; None takes the detector's own, or else a false-positive rate that the calibration
         supports. ``"f1"`` is chosen on half of the test records, and evaluated on the other half.
@@ -257,9 +257,11 @@ def train_detector(
         if label is None:
             raise TrainingError(f"{detector} learns from labelled attacks; name the label column and the normal value")
         shares = shares or SplitShares(attacks_train=SUPERVISED_SHARE)
-    windows = detector_windows(
-        detector, frame, entity=entity, window=window, neighbours=neighbours, schema_overrides=schema_overrides
-    )
+    windows = None
+    if earlier is None:
+        windows = detector_windows(
+            detector, frame, entity=entity, window=window, neighbours=neighbours, schema_overrides=schema_overrides
+        )
     data = prepare_data(
         frame,
         label=label,
