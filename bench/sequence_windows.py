@@ -30,6 +30,6 @@ def windows_of(
     number = np.arange(len(x)) - np.repeat(first, np.diff(np.append(first, len(x))))
     wanted = place if records is None else place[records]
     back = np.arange(window - 1, -1, -1)
-    windows = x[order[np.maximum(wanted[:, None] - back, 0)]]
+    windows: NDArray[np.float32] = x[order[np.maximum(wanted[:, None] - back, 0)]]
     windows[back > number[wanted][:, None]] = np.nan
     return windows
