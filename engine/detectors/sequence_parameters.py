@@ -40,7 +40,7 @@ class SequenceParameters(DetectorParameters):
     scheduler: Literal["cosine", "plateau", "constant"] = "cosine"
     batch_size: int = 128
     max_draws: int = 256_000
-    patience: int = 4
+    patience: int = 8
 
     def units_for(self, width: int) -> int:
         """Return the length of the state for so many prepared columns."""
