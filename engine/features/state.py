@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import threading
 from collections.abc import Iterator
@@ -35,6 +36,8 @@ VERSION_WITHOUT_WINDOWS: Final = 1
 FIRST_ENTITIES: Final = 2**20
 """Entities that there is room for at first; the room doubles as it is needed, up to the declared bound. Rows that were
 never used take no memory: the system hands out cleared pages when they are first written to."""
+FIRST_BYTES: Final = 2**28
+"""Bytes of the arrays at first: of entities with large rows there is room for fewer."""
 LARGEST_LATE_SHARE: Final = 0.5
 """Of late records; where there are more, the order is asked about. Exporters write in the order of timeouts: a third of
 the records of a sensor's Zeek logs are late, nearly all by less than a minute."""
@@ -76,7 +79,8 @@ class EntityTable:
         self._shapes = shapes
         self.arrays: dict[str, NDArray[Any]] = {}
         self._capacity = 0
-        self._resize(min(FIRST_ENTITIES, most))
+        row = sum(math.prod(shape) * np.dtype(dtype).itemsize for shape, dtype in shapes.values())
+        self._resize(max(1, min(FIRST_ENTITIES, most, FIRST_BYTES // max(row, 1))))
 
     @property
     def capacity(self) -> int:

@@ -19,7 +19,7 @@ from netsieve.engine.features.schema import FeatureSchema, NumericFeature
 from netsieve.engine.features.stage import NeighbourStage
 from netsieve.engine.features.state import MAGIC, FeatureState
 from netsieve.engine.features.window_stage import WindowStage
-from netsieve.engine.features.windows import Windows
+from netsieve.engine.features.windows import WindowLayout, Windows
 from netsieve.engine.training.data import inferred_schema
 
 ROWS = 3000
@@ -194,6 +194,12 @@ def test_room_grows_with_the_entities(traffic, monkeypatch):
     assert found.tobytes() == expected.tobytes()
     assert small.to_bytes() == large.to_bytes()
     assert small.window_table.capacity < large.window_table.capacity
+
+
+def test_large_rows_have_room_for_few_entities_at_first():
+    windows = Windows(entity=("h",), length=1024, entities=2**26)
+    state = FeatureState(None, WindowLayout(windows=windows, n_features=1000, encoding=""))
+    assert state.window_table.capacity == 64
 
 
 def test_a_declaration_comes_back_and_says_what_is_read(traffic):

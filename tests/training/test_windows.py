@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import polars as pl
 import pytest
-from sequence_models import known_detector
+from sequence_cases import SEQUENCE_NAMES
+from sequence_models import all_windows, known_detector
 
 from netsieve.bench.traffic import generate_traffic
 from netsieve.engine.cli.main import main
@@ -227,3 +228,41 @@ def test_the_command_trains_and_the_model_scores(detector, tmp_path, capsys):
     assert main([*arguments, "--entity", "proces"]) == 1
     assert "proces" in capsys.readouterr().err
     assert main([*arguments, "--entity", "process", "--window", "1"]) == 2
+
+
+@pytest.mark.parametrize("name", SEQUENCE_NAMES)
+def test_every_detector_of_windows_goes_from_a_frame_to_scored_files(name, tmp_path):
+    frame = traces(count=75, length=20, attacks=15).with_columns(
+        call=pl.format("call{}", pl.col("value").round(0).clip(-2, 2).cast(pl.Int64))
+    )
+    features = ["call"] if name == "lstm_tokens" else ["value", "call"]
+    result = train_detector(
+        frame,
+        detector=name,
+        entity=["process"],
+        window=4,
+        features=features,
+        label="label",
+        normal="ok",
+        threshold="percentile:95",
+        parameters={"max_draws": 4000},
+        device="cpu",
+        progress=False,
+    )
+    assert result.schema.row_shape == (4, len(features))
+    scorer = Scorer(result.export(tmp_path / "m.onnx"))
+    reference = result.detector.score(all_windows(result.schema, frame))
+    assert len(np.unique(reference)) > 50
+    state = scorer.new_state()
+    pieces = [scorer.anomaly_scores(frame[start : start + 500], state=state) for start in range(0, frame.height, 500)]
+    tolerance = 1e-5 * (np.abs(reference) + scorer.calibration.median)
+    assert (np.abs(np.concatenate(pieces) - reference) <= tolerance).all()
+    frame.write_csv(tmp_path / "t.csv")
+    scorer.score_file(str(tmp_path / "t.csv"), str(tmp_path / "o.parquet"), state=str(tmp_path / "s"))
+    scored = pl.read_parquet(tmp_path / "o.parquet")["anomaly_score"].to_numpy()
+    assert (np.abs(scored - reference) <= tolerance).all()
+    assert (tmp_path / "s").read_bytes() == state.to_bytes()
+    error = result.detector.feature_error(all_windows(result.schema, frame[:20]))
+    assert scorer.model_file.has_feature_error == (error is not None)
+    if error is not None:
+        assert error.shape == (20, 4, len(features))
