@@ -55,12 +55,12 @@ def run(options: argparse.Namespace) -> int:
         SUPERVISED_SHARE,
         check_policy,
         data_fingerprint,
-        detector_windows,
         is_folder,
         training_result,
     )
     from netsieve.engine.training.splits import SplitShares
     from netsieve.engine.training.tuning import TuningPlan, default_study, tune_detector
+    from netsieve.engine.training.windows import detector_windows
 
     entry = detector_entry(options.detector)
     files = checked_files(options)

@@ -83,6 +83,11 @@ LAYOUTS: Final[dict[str, dict[str, Any]]] = {
 }
 """Columns by role, and what goes with them, of each record type that has a source and a destination."""
 
+ENTITIES: Final[dict[str, dict[str, Any]]] = {
+    "beth.process": {"entity": ("hostName", "processId"), "time": "timestamp"},
+}
+"""Whose records follow each other, and their time, of record types without a source and a destination."""
+
 ALL: Final = "all"
 """Stands for all columns that can be computed."""
 TIME_FORMATS: Final = (
@@ -173,7 +178,7 @@ def declare_windows(
     frame
         Records to train on.
     entity
-        Columns whose combination is the entity; by default the source that is known by the record type.
+        Columns whose combination is the entity; by default the source, or the process, known by the record type.
     length
         Records of a window.
     record_type
@@ -192,8 +197,9 @@ def declare_windows(
             hint = f"; did you mean {close[0]!r}?" if close else ""
             raise SchemaError(f"the data has no column {name!r}, which is to name the windows' entity{hint}")
     layout = {} if neighbours is None else neighbours.to_dict()
-    layout = layout or _layout(frame, record_type, {})
-    chosen = tuple(entity) or ((layout["source"],) if layout else ())
+    layout = layout or ENTITIES.get(record_type) or _layout(frame, record_type, {})
+    known = layout.get("entity") or ((layout["source"],) if layout else ())
+    chosen = tuple(entity) or tuple(name for name in known if name in frame.columns)
     if not chosen:
         raise SchemaError(
             "no column of the data is known to name whose records follow each other (a host, a process, a trace); name "

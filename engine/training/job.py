@@ -24,17 +24,15 @@ from netsieve.engine.detectors.detector import Detector
 from netsieve.engine.detectors.registry import detector_class, detector_entry, detector_parameters
 from netsieve.engine.errors import OutputError, ThresholdError, TrainingError
 from netsieve.engine.evaluation.metrics import Evaluation, evaluate_scores
-from netsieve.engine.features.layouts import declare_windows
 from netsieve.engine.features.neighbours import Neighbours
 from netsieve.engine.features.schema import FeatureSchema
-from netsieve.engine.features.schema_file import schema_declaration
-from netsieve.engine.features.windows import DEFAULT_LENGTH, Windows
 from netsieve.engine.sinks.atomic import output_error
 from netsieve.engine.thresholds.calibration import Calibration
 from netsieve.engine.thresholds.policy import Policy, best_f1_threshold, default_policy, parse_policy
 from netsieve.engine.training.comparison import AUTO, VALIDATION_ATTACK_SHARE, ValidationScore, compare_detectors
 from netsieve.engine.training.data import PARTS, TrainingData, prepare_data
 from netsieve.engine.training.splits import Splits, SplitShares
+from netsieve.engine.training.windows import detector_windows
 
 DEFAULT_DETECTOR: Final = "autoencoder"
 SUPERVISED_SHARE: Final = 0.5
@@ -297,47 +295,6 @@ def train_detector(
         "compared": [asdict(score) for score in comparison],
     }
     return training_result(model, data, policy=policy, seed=seed, provenance=provenance)
-
-
-def detector_windows(
-    detector: str,
-    frame: pl.DataFrame,
-    *,
-    entity: Sequence[str] = (),
-    window: int | None = None,
-    neighbours: bool | Neighbours = False,
-    schema_overrides: Mapping[str, Any] | None = None,
-) -> Windows | None:
-    """Return the windows that a detector takes of a frame; None where it takes single records.
-
-    Parameters
-    ----------
-    detector
-        A name of the registry.
-    frame, entity, window, neighbours, schema_overrides
-        As for :func:`train_detector`.
-
-    Raises
-    ------
-    TrainingError
-        Windows are described for a detector of single records.
-    SchemaError
-        The columns that are needed are not known or not there.
-    """
-    if not detector_entry(detector).sequence:
-        if entity or window is not None:
-            raise TrainingError(
-                f"{detector} takes single records and has no windows; leave entity and window out, or choose another "
-                "detector"
-            )
-        return None
-    return declare_windows(
-        frame,
-        entity=entity,
-        length=DEFAULT_LENGTH if window is None else window,
-        record_type=schema_declaration(schema_overrides or {}).settings.get("record_type", "record"),
-        neighbours=neighbours if isinstance(neighbours, Neighbours) else None,
-    )
 
 
 def check_policy(policy: Policy | None, data: TrainingData) -> None:

@@ -98,8 +98,8 @@ def split_records(
         other in time; equal times keep the order of the records. None draws the parts at random.
     groups
         int64 ``[rows]``: records of which are drawn together where there is no time, so that no group of normal
-        records, and none of the others, is in two parts. Where there are too few groups for that, the parts follow each
-        other in the order of the records.
+        records, and none of the others, is in two parts. Where there are too few groups for that, of either, its parts
+        follow each other in the order of the records.
     shares
         Shares of the normal records.
     seed
@@ -114,21 +114,20 @@ def split_records(
     candidates = np.arange(rows) if normal is None else np.flatnonzero(normal)
     own_shares = (shares.train, shares.validation, shares.calibration)
     by_group = groups is not None and time is None
-    order = _ordered(candidates, time, seed, groups)
-    train, validation, calibration, rest = _cut(order, own_shares, groups if by_group else None)
-    if by_group and any(
-        len(part) < SMALLEST_PART * share * len(order)
-        for part, share in zip((train, validation, calibration), own_shares, strict=True)
-    ):
+    parts = _by_group(candidates, own_shares, groups, seed) if by_group else None
+    if parts is None and by_group:
         by_group, time = False, np.arange(rows)
-        train, validation, calibration, rest = _cut(_ordered(candidates, time, seed), own_shares)
+    parts = parts or _cut(_ordered(candidates, time, seed), own_shares)
+    train, validation, calibration, rest = parts
     if min(len(train), len(validation), len(calibration)) == 0:
         kind = "records" if normal is None else "normal records"
-        raise TrainingError(f"got {len(order)} {kind}, too few to split into training, validation and calibration")
+        raise TrainingError(f"got {len(candidates)} {kind}, too few to split into training, validation and calibration")
     others = np.empty(0, dtype=np.int64) if normal is None else np.flatnonzero(~normal)
-    others = _ordered(others, time, seed + 1, groups)
     attack_shares = (shares.attacks_train, shares.attacks_validation)
-    attacks_train, attacks_validation, attacks_test = _cut(others, attack_shares, groups if by_group else None)
+    attack_parts = _by_group(others, attack_shares, groups, seed + 1) if by_group else None
+    attack_time = np.arange(rows) if by_group else time
+    attack_parts = attack_parts or _cut(_ordered(others, attack_time, seed + 1), attack_shares)
+    attacks_train, attacks_validation, attacks_test = attack_parts
     return Splits(
         train=np.sort(train),
         validation=np.sort(validation),
@@ -141,28 +140,32 @@ def split_records(
     )
 
 
-def _cut(
-    order: NDArray[np.int64], shares: Sequence[float], groups: NDArray[np.int64] | None = None
-) -> list[NDArray[np.int64]]:
-    """Return the records cut by shares, and the rest; with groups at the nearest end of one."""
-    ends = np.floor(np.cumsum(shares) * len(order) + 1e-9).astype(np.int64)
-    if groups is not None and len(order):
-        own = groups[order]
-        borders = np.concatenate([[0], np.flatnonzero(np.diff(own)) + 1, [len(order)]])
-        ends = borders[np.abs(borders[:, None] - ends).argmin(axis=0)]
-    return np.split(order, ends)
+def _cut(order: NDArray[np.int64], shares: Sequence[float]) -> list[NDArray[np.int64]]:
+    """Return the records cut by shares, and the rest."""
+    return np.split(order, np.floor(np.cumsum(shares) * len(order) + 1e-9).astype(np.int64))
 
 
-def _ordered(
-    candidates: NDArray[np.int64], time: NDArray[Any] | None, seed: int, groups: NDArray[np.int64] | None = None
-) -> NDArray[np.int64]:
+def _by_group(
+    candidates: NDArray[np.int64], shares: Sequence[float], groups: NDArray[np.int64] | None, seed: int
+) -> list[NDArray[np.int64]] | None:
+    """Return whole groups of records drawn by shares, and the rest; None where there are too few groups for that."""
+    if groups is None:
+        return None
+    names, own = np.unique(groups[candidates], return_inverse=True)
+    drawn = np.random.default_rng(seed).permutation(len(names))[own]
+    order = np.argsort(drawn, kind="stable")
+    borders = np.concatenate([[0], np.cumsum(np.bincount(drawn, minlength=len(names)))]).astype(np.int64)
+    ends = np.cumsum(shares) * len(order)
+    nearest = borders[np.abs(borders[:, None] - ends).argmin(axis=0)]
+    parts = np.split(candidates[order], nearest)
+    sizes = [SMALLEST_PART * share * len(order) for share in shares]
+    return None if any(len(part) < size for part, size in zip(parts, sizes, strict=False)) else parts
+
+
+def _ordered(candidates: NDArray[np.int64], time: NDArray[Any] | None, seed: int) -> NDArray[np.int64]:
     if time is not None:
         return _ordered_in_time(candidates, time)
-    generator = np.random.default_rng(seed)
-    if groups is None:
-        return generator.permutation(candidates)
-    names, own = np.unique(groups[candidates], return_inverse=True)
-    return np.asarray(candidates[np.argsort(generator.permutation(len(names))[own], kind="stable")])
+    return np.random.default_rng(seed).permutation(candidates)
 
 
 def _ordered_in_time(candidates: NDArray[np.int64], time: NDArray[Any]) -> NDArray[np.int64]:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from netsieve.engine.detectors.registry import detector_entry
+from netsieve.engine.errors import TrainingError
 from netsieve.engine.features.encoding import Encoder
+from netsieve.engine.features.layouts import declare_windows
+from netsieve.engine.features.neighbours import Neighbours
 from netsieve.engine.features.schema import FeatureSchema
+from netsieve.engine.features.schema_file import schema_declaration
 from netsieve.engine.features.window_stage import RecordWindows, WindowStage
-from netsieve.engine.features.windows import WindowLayout, Windows
+from netsieve.engine.features.windows import DEFAULT_LENGTH, WindowLayout, Windows
 from netsieve.engine.training.neighbours import LARGEST_DISORDER, disorder
 from netsieve.engine.training.splits import Splits
 
@@ -31,6 +36,47 @@ CONTEXT: Final[Mapping[str, tuple[str, ...]]] = {
     "attacks_validation": ("validation", "attacks_validation"),
 }
 """Parts whose records the windows of a part may hold. The test part's hold all records, as scoring does."""
+
+
+def detector_windows(
+    detector: str,
+    frame: pl.DataFrame,
+    *,
+    entity: Sequence[str] = (),
+    window: int | None = None,
+    neighbours: bool | Neighbours = False,
+    schema_overrides: Mapping[str, Any] | None = None,
+) -> Windows | None:
+    """Return the windows that a detector takes of a frame; None where it takes single records.
+
+    Parameters
+    ----------
+    detector
+        A name of the registry.
+    frame, entity, window, neighbours, schema_overrides
+        As for :func:`netsieve.engine.training.job.train_detector`.
+
+    Raises
+    ------
+    TrainingError
+        Windows are described for a detector of single records.
+    SchemaError
+        The columns that are needed are not known or not there.
+    """
+    if not detector_entry(detector).sequence:
+        if entity or window is not None:
+            raise TrainingError(
+                f"{detector} takes single records and has no windows; leave entity and window out, or choose another "
+                "detector"
+            )
+        return None
+    return declare_windows(
+        frame,
+        entity=entity,
+        length=DEFAULT_LENGTH if window is None else window,
+        record_type=schema_declaration(schema_overrides or {}).settings.get("record_type", "record"),
+        neighbours=neighbours if isinstance(neighbours, Neighbours) else None,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -199,7 +199,7 @@ def test_room_grows_with_the_entities(traffic, monkeypatch):
 def test_large_rows_have_room_for_few_entities_at_first():
     windows = Windows(entity=("h",), length=1024, entities=2**26)
     state = FeatureState(None, WindowLayout(windows=windows, n_features=1000, encoding=""))
-    assert state.window_table.capacity == 64
+    assert state.window_table.capacity == 2**28 // (4 * 1000 * 1023 + 8)
 
 
 def test_a_declaration_comes_back_and_says_what_is_read(traffic):

@@ -150,6 +150,17 @@ def test_groups_are_never_in_two_parts_whatever_their_sizes():
         assert len(np.concatenate([splits.train, splits.validation, splits.calibration, splits.test])) == 1000
 
 
+def test_attacks_of_one_group_are_cut_in_the_order_of_the_records():
+    groups = np.repeat(np.arange(50), 20)
+    normal = groups < 49
+    splits = split_records(1000, normal=normal, groups=groups, shares=SplitShares(attacks_train=0.5))
+    assert splits.by_group
+    assert splits.attacks_train.tolist() == list(range(980, 990))
+    assert splits.test[-10:].tolist() == list(range(990, 1000))
+    # with none asked for all of them test
+    assert split_records(1000, normal=normal, groups=groups).test[-20:].tolist() == list(range(980, 1000))
+
+
 def test_parts_and_states_are_bounded_by_memory(monkeypatch):
     monkeypatch.setattr(windows_module, "LARGEST_PART_BYTES", 4 * 10 * 100)
     data = prepare_data(traces(), features=["value"], windows=Windows(entity=("process",)))
@@ -171,6 +182,9 @@ def test_what_is_declared_of_a_frame():
     assert windows.key != "0" * 32
     neighbours = add_neighbours(frame).declaration
     assert declare_windows(frame, neighbours=neighbours).entity == (neighbours.source,)
+    calls = pl.DataFrame({"hostName": ["a", "a"], "processId": [1, 2], "timestamp": [0.5, 1.0], "eventId": [3, 4]})
+    known = declare_windows(calls, record_type="beth.process")
+    assert (known.entity, known.time) == (("hostName", "processId"), "timestamp")
     assert declare_windows(frame, entity=["DestinationIP", "Protocol"]).entity == ("DestinationIP", "Protocol")
     with pytest.raises(SchemaError, match=r"no column 'SourceIp'.*did you mean 'SourceIP'"):
         declare_windows(frame, entity=["SourceIp"])
