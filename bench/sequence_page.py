@@ -69,9 +69,11 @@ def _trace_table(repeats: Sequence[dict[str, Any]]) -> Iterable[str]:
     loss = _figure(run["training"]["validation_loss"] for run in repeats)
     minutes = np.mean([run["fit_seconds"] for run in repeats]) / 60
     speed = np.mean([run["calls_per_second"] for run in repeats])
+    difference = max(run["largest_difference"] for run in repeats)
     yield (
         f"\nWindows of {', '.join(map(str, windows))} calls, {repeats[0]['parameters']['units']} units; held-out loss "
-        f"{loss} nats a call; trained in {minutes:.0f} minutes, {speed:,.0f} calls scored a second on one thread.\n"
+        f"{loss} nats a call; trained in {minutes:.0f} minutes, {speed:,.0f} calls scored a second on one thread. "
+        f"The graph's scores are within {difference:.0e} of the float64 reference (over it and its median).\n"
     )
 
 
