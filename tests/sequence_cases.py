@@ -10,7 +10,7 @@ WINDOW = 5
 ENTITIES = 7
 SEQUENCE_NAMES = tuple(name for name, entry in DETECTORS.items() if entry.sequence)
 QUICK = {name: {"max_draws": 6_000 if name == "lstm_classifier" else 2_000} for name in SEQUENCE_NAMES}
-"""Parameters under which training takes a moment. Log-odds of a network that has learned nothing are 0 but for rounding."""
+"""Training takes a moment. The log-odds of a network that has learned nothing are 0 but for rounding."""
 
 
 def naive_windows(x, entity, window):
