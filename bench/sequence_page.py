@@ -20,7 +20,7 @@ TRACES: Final = """\
 ### System calls: ADFA-LD
 
 A `lstm_tokens` over the calls of a trace learns from four of five of the training traces; the fifth stops the training,
-and by its loss the length of the windows was chosen. A trace is an anomaly by the median or the mean of its calls'
+and by its loss the length of the training was chosen. A trace is an anomaly by the median or the mean of its calls'
 scores. Half of the validation traces set the threshold, the other half and all attacks test. Beside it the share of a
 trace's runs of six calls that no training trace holds (Forrest et al. 1996, as STIDE).
 """
