@@ -22,7 +22,9 @@ SHUT: Final = -1e4
 """What a step of padding adds to the gate of inputs: far more than inputs and state can."""
 
 
-def add_memory(graph: Graph, name: str, layer: LstmLayer, values: str, *, marked: bool, every_step: bool) -> str:
+def add_memory(
+    graph: Graph, name: str, layer: LstmLayer, values: str, *, marked: bool, every_step: bool, backwards: bool = False
+) -> str:
     """Add the LSTM node ``name`` and return the name of its output.
 
     Parameters
@@ -39,6 +41,8 @@ def add_memory(graph: Graph, name: str, layer: LstmLayer, values: str, *, marked
         Whether the inputs have one more column, 1 where a step is padding.
     every_step
         Whether the outputs after all steps are wanted, ``[steps, 1, n, units]``; else the last, ``[1, n, units]``.
+    backwards
+        Whether the last step comes first.
     """
     weight = layer.input_weight
     if marked:
@@ -49,8 +53,9 @@ def add_memory(graph: Graph, name: str, layer: LstmLayer, values: str, *, marked
     recurrent = graph.constant(f"{name}.recurrent_weight", layer.recurrent_weight.T[None])
     bias = graph.constant(f"{name}.bias", np.concatenate([layer.bias, np.zeros_like(layer.bias)])[None])
     outputs = (f"{name}_states",) if every_step else ("", f"{name}_state")
+    direction = {"direction": "reverse"} if backwards else {}
     made = graph.split_node(
-        "LSTM", values, inputs, recurrent, bias, name=name, outputs=outputs, hidden_size=layer.units
+        "LSTM", values, inputs, recurrent, bias, name=name, outputs=outputs, hidden_size=layer.units, **direction
     )
     return made[-1]
 
@@ -90,14 +95,8 @@ def add_lstm_autoencoder(graph: Graph, columns: WindowColumns, core: LstmAutoenc
     code = columns.reshaped(code, "code_step", 1, -1, size)
     repeats = graph.constant("code_repeats", np.array([core.window, 1, 1]))
     repeated = graph.node("Expand", code, repeats, name="decoder_input")
-    decoded = add_memory(graph, "decoder", core.decoder, repeated, marked=False, every_step=True)
-    # the first decoded step is the last record
-    back = [
-        graph.constant(f"back_{at}", np.array([v]))
-        for at, v in (("from", -1), ("to", -core.window - 1), ("on", 0), ("by", -1))
-    ]
-    forwards = graph.node("Slice", decoded, *back, name="decoder_forwards")
-    by_window = graph.node("Transpose", forwards, name="decoder_by_window", perm=[2, 0, 1, 3])
+    decoded = add_memory(graph, "decoder", core.decoder, repeated, marked=False, every_step=True, backwards=True)
+    by_window = graph.node("Transpose", decoded, name="decoder_by_window", perm=[2, 0, 1, 3])
     rows = columns.reshaped(by_window, "decoder_rows", -1, core.decoder.units)
     rebuilt = add_layers(graph, "output", (core.output,), rows)
     return add_window_score(columns, rebuilt, core.error_weight, core.aggregation, core.last_share)

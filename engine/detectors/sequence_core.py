@@ -5,11 +5,14 @@ throughout where the entity has no more. Leading records without any value are t
 which is always a record. Encoded categories are never NaN, so that only in a schema of numbers alone a record whose
 cells are all missing can be taken for padding, and only where nothing but such records comes before it. Between
 records of which any has a value it is a record whose numbers are missing.
+
+A core over windows is a :class:`~netsieve.engine.detectors.core.Core` with one more attribute, ``window``, the number
+of records in a window as it was trained; its methods take what :func:`window_columns` returns.
 """
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Final, Protocol, cast
+from typing import Any, ClassVar, Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,21 +35,6 @@ LARGEST_INPUT: Final = 16.0
 came before it nor costs float32 its digits. Residuals are taken from the values as they are."""
 PADDING: Final = -1
 """Code of a step of padding in a window of codes."""
-
-
-class SequenceCore(Core, Protocol):
-    """A core over windows: ``score`` takes what :func:`window_columns` returns for its view.
-
-    Attributes
-    ----------
-    window
-        Records in a window, as it was trained.
-    """
-
-    @property
-    def window(self) -> int:
-        """Records in a window."""
-        ...
 
 
 def recorded_steps(x: NDArray[np.float32]) -> NDArray[np.bool_]:

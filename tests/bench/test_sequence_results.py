@@ -42,6 +42,7 @@ def test_traces_of_calls_in_another_order_are_found(measured: dict) -> None:
     assert measured["unseen_runs"]["auroc"] > 0.95
     assert 0 <= measured["mean"]["at_0.05"]["false_positive_rate"] < 0.3
     assert measured["mean"]["at_0.05"]["recall"] > 0.8
+    assert 0 < measured["largest_difference"] < 1e-5
 
 
 def made_days(root: Path) -> None:

@@ -63,7 +63,7 @@ def test_export_holds_for_every_kind_of_column(name, kinds, tmp_path):
 @pytest.mark.parametrize("name", SEQUENCE_NAMES)
 def test_a_score_depends_on_its_window_alone(name, mixed):
     detector, schema, _ = mixed(name)
-    _, x = windowed_case(KINDS["mixed"], rows=6_000, seed=1)
+    _, x = windowed_case(KINDS["mixed"], rows=5_200, seed=1)
     model = core_model(detector.core, schema)
     onnx.checker.check_model(model, full_check=True)
     assert {opset.domain for opset in model.opset_import} == {""}
