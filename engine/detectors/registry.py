@@ -22,21 +22,20 @@ class DetectorEntry:
 
     Attributes
     ----------
-        name
-            As ``netsieve train --detector`` takes it.
-        description, good_for
-            What it is, and when to choose it, in one line each.
-        module, detector_class, parameters_class
-            Where it is defined; importing the module imports no training library.
-        scaling
-            How numbers are scaled for this detector, without logarithms or bounds; None: as the schema says.
-        threshold
-            Its usual threshold policy; None: a false-positive rate that the calibration supports.
-        supervised
-            Whether it learns from labelled attacks too: :meth:`Detector.fit` then takes ``x_attacks``.
-        sequence
-            Whether it takes windows of an entity's latest records, ``[n, window, n_features]``, one for each record.
-    ||||||| b51514a
+    name
+        As ``netsieve train --detector`` takes it.
+    description, good_for
+        What it is, and when to choose it, in one line each.
+    module, detector_class, parameters_class
+        Where it is defined; importing the module imports no training library.
+    scaling
+        How numbers are scaled for this detector, without logarithms or bounds; None: as the schema says.
+    threshold
+        Its usual threshold policy; None: a false-positive rate that the calibration supports.
+    supervised
+        Whether it learns from labelled attacks too: :meth:`Detector.fit` then takes ``x_attacks``.
+    sequence
+        Whether it takes windows of an entity's latest records, ``[n, window, n_features]``, one for each record.
     """
 
     name: str
