@@ -38,8 +38,8 @@ HYBRID_SHARES: Final = SplitShares(train=0.36, validation=0.04, calibration=0.1,
 
 
 def unsupervised_detectors() -> tuple[str, ...]:
-    """Return the detectors that learn from normal records alone."""
-    return tuple(name for name, entry in DETECTORS.items() if not entry.supervised)
+    """Return the detectors that learn from single normal records alone."""
+    return tuple(name for name, entry in DETECTORS.items() if not entry.supervised and not entry.sequence)
 
 
 def sampled(labelled: LabelledSet, seed: int, largest: int) -> pl.DataFrame:

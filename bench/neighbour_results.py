@@ -31,7 +31,7 @@ from netsieve.bench.neighbour_sets import (
 )
 from netsieve.bench.quality import ATTACK_SHARE, MODEL_POLICY, SHARES
 from netsieve.engine.evaluation.metrics import evaluate_scores
-from netsieve.engine.features.stage import NeighbourStage
+from netsieve.engine.features.clock import end_times
 from netsieve.engine.scoring.files import score_files
 from netsieve.engine.scoring.scorer import Scorer
 from netsieve.engine.training.job import TrainingResult, train_detector
@@ -170,7 +170,7 @@ def _hours(result: TrainingResult, frame: pl.DataFrame) -> float:
     """Return the time from the first to the last of some records, by the clock of the neighbour features."""
     declaration = result.schema.neighbours
     assert declaration is not None
-    times = NeighbourStage(declaration).end_time(frame)
+    times = end_times(frame, declaration, None)
     return float(np.nanmax(times) - np.nanmin(times)) / SECONDS_AN_HOUR
 
 
@@ -182,7 +182,7 @@ def _scores_in_order(result: TrainingResult, frame: pl.DataFrame) -> NDArray[np.
     if declaration is None:
         return _scores(scorer.score(frame))
     order = np.arange(frame.height)
-    times = NeighbourStage(declaration).end_time(frame)
+    times = end_times(frame, declaration, None)
     if disorder(times, declaration.windows[-1]) > LARGEST_DISORDER:
         # training took them in the order of time and asked for files that are sorted
         order = np.argsort(times, kind="stable")

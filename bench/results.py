@@ -1,7 +1,7 @@
 """The page of detection quality: ``python -m netsieve.bench.results`` measures and writes docs/results.md.
 
-What was measured is kept in files of benchmarks/ (quality, neighbours, detectors, hybrid, ablation); the page is made
-from these, so that no figure on it is typed by hand. All but the ablation is measured unless a part is asked for.
+What was measured is kept in benchmarks/ (quality, neighbours, detectors, hybrid, sequences, ablation); the page is made
+from these files, so that no figure on it is typed by hand. All but the ablation is measured unless a part is asked for.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from netsieve.bench.measurement import read_measurements, write_measurement
 from netsieve.bench.neighbour_results import NEIGHBOUR_SETS, measure_neighbours
 from netsieve.bench.quality import measure_set
 from netsieve.bench.results_page import results_page
+from netsieve.bench.sequence_results import SEQUENCE_SETS, measure_sequences
 
 SEEDS: Final = (0, 1, 2)
 ABLATION_SEEDS: Final = (0,)
@@ -33,9 +34,10 @@ ABLATION_FILE: Final = "ablation.json"
 NEIGHBOURS_FILE: Final = "neighbours.json"
 DETECTORS_FILE: Final = "detectors.json"
 HYBRID_FILE: Final = "hybrid.json"
+SEQUENCES_FILE: Final = "sequences.json"
 
 
-PARTS: Final = ("quality", "neighbours", "detectors", "hybrid")
+PARTS: Final = ("quality", "neighbours", "detectors", "hybrid", "sequences")
 """What is measured where nothing else is asked for."""
 
 
@@ -43,7 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure what is asked for and write the page."""
     parser = argparse.ArgumentParser(prog="python -m netsieve.bench.results", description=__doc__)
     parser.add_argument("--data", type=Path, help="folder of the real data sets (default: $NETSIEVE_DATA)")
-    parser.add_argument("--sets", nargs="+", choices=(*SETS, *NEIGHBOUR_SETS), metavar="SET", help="default: all")
+    parser.add_argument(
+        "--sets", nargs="+", choices=(*SETS, *NEIGHBOUR_SETS, *SEQUENCE_SETS), metavar="SET", help="default: all"
+    )
     parser.add_argument("--seeds", nargs="+", type=int, metavar="N", help="seeds of split and training")
     parser.add_argument("--quick", action="store_true", help=f"one seed, at most {QUICK_ROWS:,} records a set")
     part = parser.add_mutually_exclusive_group()
@@ -51,6 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     part.add_argument("--neighbours", action="store_true", help="only measure what neighbour features add")
     part.add_argument("--detectors", action="store_true", help="only compare the detectors with each other and peers")
     part.add_argument("--hybrid", action="store_true", help="only measure what labels of some attacks add")
+    part.add_argument("--sequences", action="store_true", help="only measure the detectors of sequences")
     part.add_argument("--ablation", action="store_true", help="only compare variants of the recipe")
     parser.add_argument("--page-only", action="store_true", help="only write the page from earlier measurements")
     parser.add_argument("--measurements", type=Path, default=Path("benchmarks"), help="default: %(default)s")
@@ -71,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _measure_parts(options: argparse.Namespace, root: Path) -> None:
     """Measure the parts that are asked for, each into its file."""
     seeds = options.seeds or (SEEDS[:1] if options.quick else SEEDS)
-    wanted = options.sets or (*SETS, *NEIGHBOUR_SETS)
+    wanted = options.sets or (*SETS, *NEIGHBOUR_SETS, *SEQUENCE_SETS)
 
     def load(name: str) -> LabelledSet:
         return load_set(name, root)
@@ -106,6 +111,16 @@ def _measure_parts(options: argparse.Namespace, root: Path) -> None:
     if "hybrid" in chosen:
         path = options.measurements / HYBRID_FILE
         _measure("hybrid", path, tables, seeds, load, partial(measure_hybrid, largest=size), largest_rows=size)
+    if "sequences" in chosen:
+        _measure(
+            "sequences",
+            options.measurements / SEQUENCES_FILE,
+            [name for name in SEQUENCE_SETS if name in wanted],
+            options.seeds or SEEDS[:1],
+            lambda name: name,
+            lambda name, seed: measure_sequences(name, root, seed, quick=options.quick),
+            quick=options.quick,
+        )
 
 
 def _default_data() -> Path | None:

@@ -13,6 +13,7 @@ from netsieve.bench.detector_page import detector_sections, hybrid_sections
 from netsieve.bench.machine import machine_line
 from netsieve.bench.neighbour_page import neighbour_sections
 from netsieve.bench.quality import FOREST_PREPARED, FOREST_RAW, FOREST_TREES, NETSIEVE
+from netsieve.bench.sequence_page import sequence_sections
 
 AUROC_AIM: Final = 0.03
 AP5_AIM: Final = 0.10
@@ -71,6 +72,8 @@ def results_page(measurements: dict[str, list[dict[str, Any]]]) -> str:
         parts += hybrid_sections(result)
     for result in measurements.get("neighbours", []):
         parts += neighbour_sections(result)
+    for result in measurements.get("sequences", []):
+        parts += sequence_sections(result)
     for result in measurements.get("ablation", []):
         parts += _ablation_section(result)
     return "\n".join(parts).rstrip() + "\n"

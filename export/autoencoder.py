@@ -80,10 +80,15 @@ def add_layers(graph: Graph, part: str, layers: tuple[DenseLayer, ...], values: 
     return values
 
 
-def add_feature_error(
-    graph: Graph, schema: FeatureSchema, weight: NDArray[np.float32], aggregation: Aggregation, residual: str
+def add_feature_error(  # noqa: PLR0917
+    graph: Graph,
+    schema: FeatureSchema,
+    weight: NDArray[np.float32],
+    aggregation: Aggregation,
+    residual: str,
+    name: str = FEATURE_ERROR,
 ) -> str:
-    """Add and return the node ``feature_error``: each feature's part of the score, its columns weighted and summed."""
+    """Add and return the node ``name``: each feature's part of the score, its columns weighted and summed."""
     selection = feature_selection(schema)
     if aggregation == "absolute":
         size = graph.node("Abs", residual, name="residual_size")
@@ -95,9 +100,9 @@ def add_feature_error(
         size = graph.node("Log", one_more, name="log_error")
         weight = np.full(len(weight), 1 / len(weight), dtype=np.float32)
     if np.array_equal(selection, np.eye(len(weight))):
-        return graph.node("Mul", size, graph.constant("feature_weight", weight[None]), name=FEATURE_ERROR)
+        return graph.node("Mul", size, graph.constant("feature_weight", weight[None]), name=name)
     combination = graph.constant("feature_weight", weight[:, None] * selection)
-    return graph.node("MatMul", size, combination, name=FEATURE_ERROR)
+    return graph.node("MatMul", size, combination, name=name)
 
 
 def _add_latent_distance(graph: Graph, autoencoder: DenseAutoencoder, code: str, axis: str) -> str:

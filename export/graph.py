@@ -82,23 +82,27 @@ class Graph:
     def split_node(
         self, operator: str, *inputs: str, name: str, outputs: Sequence[str], **attributes: Any
     ) -> tuple[str, ...]:
-        """Add a node with several named outputs, and return their names with their scope."""
-        names = tuple(self._scope + output for output in outputs)
+        """Add a node with several named outputs, and return their names with their scope; "" leaves one out."""
+        names = tuple(output and self._scope + output for output in outputs)
         self.nodes.append(helper.make_node(operator, list(inputs), list(names), name=self._scope + name, **attributes))
         return names
 
-    def model(self, n_features: int, *, feature_error: bool, opset: int = OPSET) -> onnx.ModelProto:
+    def model(
+        self, n_features: int, *, feature_error: bool, opset: int = OPSET, window: int | None = None
+    ) -> onnx.ModelProto:
         """Return the model: ``x`` ``[n, n_features]`` to ``score`` ``[n]`` and, if asked, ``feature_error``.
 
-        ``opset`` is another than ours where nodes of another tool need it.
+        ``opset`` is another than ours where nodes of another tool need it. With a ``window``, ``x`` and
+        ``feature_error`` are ``[n, window, n_features]``.
         """
+        shape: list[str | int | None] = ["n", n_features] if window is None else ["n", window, n_features]
         outputs = [helper.make_tensor_value_info(SCORE, TensorProto.FLOAT, ["n"])]
         if feature_error:
-            outputs.append(helper.make_tensor_value_info(FEATURE_ERROR, TensorProto.FLOAT, ["n", n_features]))
+            outputs.append(helper.make_tensor_value_info(FEATURE_ERROR, TensorProto.FLOAT, shape))
         graph = helper.make_graph(
             self.nodes,
             "netsieve",
-            [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["n", n_features])],
+            [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, shape)],
             outputs,
             [numpy_helper.from_array(value, name) for name, value in self.constants.items()],
         )

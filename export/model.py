@@ -18,7 +18,7 @@ from netsieve.engine.thresholds.calibration import Calibration
 from netsieve.export.cores import core_model
 from netsieve.export.graph import SCORE, Graph
 from netsieve.export.metadata import add_metadata
-from netsieve.export.parity import ParityReport, check_parity, hard_rows, score_function
+from netsieve.export.parity import ParityReport, check_parity, hard_rows, hard_windows, score_function
 
 if TYPE_CHECKING:
     import polars as pl
@@ -67,8 +67,9 @@ def write_model(
     provenance
         Where the model comes from; plain JSON values.
     parity_rows
-        float32 ``[n, n_features]``, held-out records; the exported graph is compared with the detector on
-        these, and on hard rows made from them (:func:`netsieve.export.parity.hard_rows`).
+        float32 ``[n, n_features]``, held-out records, or ``[n, window, n_features]``, windows of them; the exported
+        graph is compared with the detector on these, and on hard rows made from them
+        (:func:`netsieve.export.parity.hard_rows`, :func:`netsieve.export.parity.hard_windows`).
 
     Returns
     -------
@@ -162,17 +163,22 @@ def check_and_write(
     with_hard_rows: bool = True,
 ) -> ParityReport:
     """Check a finished model against its reference and write it; parameters and errors as in :func:`write_model`."""
-    if parity_rows.ndim != 2 or parity_rows.shape[1] != len(schema.features) or not len(parity_rows):
+    shape = input_shape(model)
+    if schema.windows is not None and shape != schema.row_shape:
         raise ExportError(
-            f"parity rows have shape {parity_rows.shape}; expected held-out records, [n, {len(schema.features)}]"
+            f"the detector takes {list(shape)} for a record, and the schema's windows are {list(schema.row_shape)}; "
+            "train it on windows of the schema"
         )
+    if parity_rows.shape[1:] != shape or not len(parity_rows):
+        expected = ", ".join(["n", *map(str, shape)])
+        raise ExportError(f"parity rows have shape {parity_rows.shape}; expected held-out records, [{expected}]")
     try:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise ExportError(f"the exported graph is not valid ONNX ({_first_line(error)})") from error
     content = model.SerializeToString()
     x = np.asarray(parity_rows, dtype=np.float32)
-    hard = hard_rows(schema, x)
+    hard = hard_rows(schema, x) if x.ndim == 2 else hard_windows(schema, x)
     if with_hard_rows:
         x = np.concatenate([x, hard])
     elif not np.isfinite(score_function(content)(hard)).all():
@@ -181,6 +187,12 @@ def check_and_write(
     _check_probes(content, calibration)
     write_atomically(os.fspath(path), content)
     return report
+
+
+def input_shape(model: onnx.ModelProto) -> tuple[int, ...]:
+    """Return the fixed dimensions of a model's input: all but the first."""
+    dimensions = model.graph.input[0].type.tensor_type.shape.dim
+    return tuple(dimension.dim_value for dimension in dimensions)[1:]
 
 
 def _check_probes(content: bytes, calibration: Calibration) -> None:

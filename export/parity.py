@@ -71,7 +71,7 @@ def check_parity(
     model
         The serialised model.
     x
-        float32 ``[n, n_features]``, raw units and codes.
+        float32 ``[n, n_features]``, raw units and codes; windows ``[n, window, n_features]``.
     reference
         float64 ``[n]``, the detector's scores of these rows in float64 arithmetic.
     calibration
@@ -225,3 +225,33 @@ def _hard_rows(schema: FeatureSchema, x: NDArray[np.float32]) -> Iterator[NDArra
         rows[np.arange(len(chosen)), chosen] = values[chosen]
         yield rows
         yield values[None]
+
+
+def hard_windows(schema: FeatureSchema, x: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return windows that a graph may get wrong: hard rows at their end and before it, and little or no history.
+
+    Parameters
+    ----------
+    schema
+        Says which columns are numbers and which codes.
+    x
+        float32 ``[n, window, n_features]``, ordinary windows, at least one.
+
+    Returns
+    -------
+    float32 ``[windows, window, n_features]``
+    """
+    window = x.shape[1]
+    hard = hard_rows(schema, x[:, -1])
+    ordinary = x[np.arange(len(hard)) % len(x)]
+    last, earlier, alone, throughout = (ordinary.copy() for _ in range(4))
+    last[:, -1] = hard
+    earlier[np.arange(len(hard)), np.arange(len(hard)) % window] = hard
+    alone[:, :-1] = np.nan
+    alone[:, -1] = hard
+    throughout[:] = hard[:, None]
+    shortened = x[np.arange(window) % len(x)].copy()
+    for steps in range(window):
+        shortened[steps, :steps] = np.nan
+    nothing = np.full_like(x[:1], np.nan)
+    return np.concatenate([last, earlier, alone, throughout, shortened, nothing])

@@ -34,14 +34,17 @@ class RecordColumns:
     Parameters
     ----------
     graph
-        Graph to add to; its input is ``x``, float32 ``[n, n_features]``, raw units and codes.
+        Graph to add to.
     schema
         Fitted schema.
+    records
+        Name of the encoded records in it, float32 ``[n, n_features]``, raw units and codes.
     """
 
-    def __init__(self, graph: Graph, schema: FeatureSchema) -> None:
+    def __init__(self, graph: Graph, schema: FeatureSchema, records: str = INPUT) -> None:
         self.graph = graph
         self.schema = schema
+        self.records = records
 
     def view(self, view: View) -> str:
         """Return the name of the columns that a core with this view takes, float32 ``[n, prepared columns]``.
@@ -68,7 +71,7 @@ class RecordColumns:
 
     @cached_property
     def _groups(self) -> tuple[str, str, str]:
-        return _split_input(self.graph, self.schema)
+        return _split_input(self.graph, self.schema, self.records)
 
     @cached_property
     def _numbers(self) -> str:
@@ -92,13 +95,12 @@ class RecordColumns:
         return parts[0] if len(parts) == 1 else self.graph.node("Concat", *parts, name=name, axis=1)
 
 
-def _split_input(graph: Graph, schema: FeatureSchema) -> tuple[str, str, str]:
+def _split_input(graph: Graph, schema: FeatureSchema, x: str) -> tuple[str, str, str]:
     """Return the names of the plain numbers, the numbers that take a signed log and the codes; "" for none."""
     plain = [i for i, f in schema.numeric if not f.signed_log]
     logged = [i for i, f in schema.numeric if f.signed_log]
     codes = [i for i, _ in schema.categorical]
     order = [*plain, *logged, *codes]
-    x = INPUT
     if order != list(range(len(order))):
         x = graph.node("Gather", x, graph.constant("feature_order", np.array(order)), name="ordered", axis=1)
     sizes = {"plain": len(plain), "logged": len(logged), "codes": len(codes)}
@@ -190,21 +192,11 @@ def _missing_indicators(graph: Graph, schema: FeatureSchema, missing: str) -> li
 def _category_columns(graph: Graph, schema: FeatureSchema, codes: str) -> str:
     """Return the rarity and one-hot columns of all categories, a table row looked up by each code.
 
-    A code that is no whole number becomes unknown, as do all outside the vocabulary: those are clipped to
-    -1 and to the largest code count, where the tables hold the row of unknown (an index of -1 is the last row).
+    The tables hold the row of unknown for what is no code (an index of -1 is the last row).
     """
     categories = [f for _, f in schema.categorical]
     largest = max(f.code_count for f in categories)
-    absent = graph.node("IsNaN", codes, name="code_missing")
-    unknown = graph.constant("unknown_code", np.float32(UNKNOWN_CODE))
-    known = graph.node(
-        "Where", absent, graph.constant("missing_code", np.float32(MISSING_CODE)), codes, name="code_or_missing"
-    )
-    whole = graph.node("Equal", known, graph.node("Floor", known, name="code_floor"), name="code_is_whole")
-    valid = graph.node("Where", whole, known, unknown, name="whole_code")
-    below = graph.constant("below_codes", -1.0)
-    inside = graph.node("Clip", valid, below, graph.constant("beyond_codes", np.float32(largest)), name="code")
-    index = graph.node("Cast", inside, name="code_index", to=7)
+    index = add_code_index(graph, codes, largest)
     if len(categories) == 1:
         indices: tuple[str, ...] = (index,)
     else:
@@ -217,6 +209,24 @@ def _category_columns(graph: Graph, schema: FeatureSchema, codes: str) -> str:
         blocks.append(graph.node("Gather", table, each, name=f"category_{number}", axis=0))
     joined = blocks[0] if len(blocks) == 1 else graph.node("Concat", *blocks, name="category_blocks", axis=2)
     return graph.node("Flatten", joined, name="categories", axis=1)
+
+
+def add_code_index(graph: Graph, codes: str, largest: int) -> str:
+    """Return codes as indices of tables with ``largest + 1`` rows, int64 of the shape of ``codes``.
+
+    A missing code is its own; a code that is no whole number becomes unknown; what lies outside is clipped to -1 and to
+    ``largest``, the largest code count, so that the last row is for it.
+    """
+    absent = graph.node("IsNaN", codes, name="code_missing")
+    unknown = graph.constant("unknown_code", np.float32(UNKNOWN_CODE))
+    known = graph.node(
+        "Where", absent, graph.constant("missing_code", np.float32(MISSING_CODE)), codes, name="code_or_missing"
+    )
+    whole = graph.node("Equal", known, graph.node("Floor", known, name="code_floor"), name="code_is_whole")
+    valid = graph.node("Where", whole, known, unknown, name="whole_code")
+    below = graph.constant("below_codes", -1.0)
+    inside = graph.node("Clip", valid, below, graph.constant("beyond_codes", np.float32(largest)), name="code")
+    return graph.node("Cast", inside, name="code_index", to=7)
 
 
 def _code_table(feature: CategoricalFeature, limit: float, largest: int) -> NDArray[np.float32]:

@@ -26,6 +26,7 @@ KERNEL_MODULES: Final = (
     "netsieve.kernels.quantile_sketch",
     "netsieve.kernels.ranking",
     "netsieve.kernels.thresholds",
+    "netsieve.kernels.windows",
 )
 """Modules with a ``warmup`` function that runs each of their kernels once on a few values."""
 

@@ -36,7 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"{POLICY_HELP}, or f1 for the best F1 on these very records; by default the model's own",
     )
     parser.add_argument(
-        "--state", metavar="FILE", help="what is known of the hosts before, for a model with neighbour features"
+        "--state",
+        metavar="FILE",
+        help="what is known of the hosts before, for a model with neighbour features or windows",
     )
     parser.add_argument("--json", metavar="FILE", help="write the metrics as JSON; - for standard output")
     add_max_rejects(parser)
@@ -110,14 +112,12 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _known_state(scorer: Scorer, path: str | None) -> FeatureState | None:
-    from netsieve.engine.features.state import FeatureState
-
     if path is not None:
-        return FeatureState.load(path, scorer.new_state().declaration)
-    if scorer.stage is None:
+        return scorer.load_state(path)
+    if not scorer.is_stateful:
         return None
     print(
-        "netsieve: note: the model has neighbour features and nothing is known of the hosts at the first record; "
+        f"netsieve: note: the model has {scorer.depends_on} and nothing is known of the hosts at the first record; "
         "--state FILE gives what `netsieve score` kept",
         file=sys.stderr,
     )

@@ -80,6 +80,7 @@ def _text(model: ModelFile) -> str:
         *_ignored(model),
         *_neighbours(model),
         *_reading(model),
+        *_windows(model),
         "\nthresholds",
         text_table(thresholds),
         "\ncalibration",
@@ -151,6 +152,17 @@ def _shown(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} ({kind})" for name, kind in value.items())
     return ", ".join(value) if isinstance(value, list) else f"{value:,g}"
+
+
+def _windows(model: ModelFile) -> list[str]:
+    declared = model.schema.windows
+    if declared is None:
+        return []
+    clock = "" if declared.time is None else f" by {declared.time}"
+    return [
+        f"of several records: the latest {declared.length} of each {', '.join(declared.entity)}, this record the last;"
+        f" expiry {declared.expiry:g} s{clock}, {declared.entities:,} entities"
+    ]
 
 
 def _flattened(content: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:

@@ -84,8 +84,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--state",
         metavar="FILE",
-        help="what is known of the hosts, for a model with neighbour features: read if it exists, written at the end; "
-        "with --model a folder",
+        help="what is known of the hosts, for a model with neighbour features or windows: read if it exists, written "
+        "at the end; with --model a folder",
     )
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to score (default: cpu)")
     parser.add_argument("--threads", metavar="N", type=whole_number(0), default=0, help="0 (default): one for each CPU")

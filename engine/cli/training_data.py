@@ -32,7 +32,7 @@ class TrainingRecords:
     frame
         The records, with their neighbour features where those were asked for.
     options
-        Arguments of :func:`netsieve.engine.training.data.prepare_data`.
+        Arguments of :func:`netsieve.engine.training.job.train_detector`.
     """
 
     frame: pl.DataFrame
@@ -51,6 +51,17 @@ def add_training_data(parser: argparse.ArgumentParser) -> None:
         "--neighbours",
         action="store_true",
         help="compute features of the records around each one, by source, destination and pair; DATA in order of time",
+    )
+    parser.add_argument(
+        "--entity",
+        metavar="COL[,COL]",
+        type=_names,
+        default=(),
+        help="for detectors of windows: whose records follow each other (default: the source, if known); DATA in order "
+        "of time",
+    )
+    parser.add_argument(
+        "--window", metavar="N", type=whole_number(2), help="for detectors of windows: records of each (10)"
     )
     add_max_rejects(parser)
     parser.add_argument("--device", choices=("cpu", "cuda"), help="where to train (default: a GPU if there is one)")
@@ -75,6 +86,13 @@ def add_model_output(parser: argparse.ArgumentParser) -> None:
         help="model file, or a folder in which it is named by detector and time",
     )
     parser.add_argument("--threshold", metavar="POLICY", help=f"default {POLICY_HELP}")
+
+
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    if not names:
+        raise argparse.ArgumentTypeError(f"{text!r} names no columns")
+    return names
 
 
 def _parameter(text: str) -> tuple[str, Any]:
@@ -117,16 +135,18 @@ def read_training_data(options: argparse.Namespace, files: Sequence[str]) -> Tra
     NetsieveError
         They cannot be read, there are none, or the schema does not fit.
     """
+    from netsieve.engine.detectors.registry import DETECTORS
     from netsieve.engine.errors import RejectLimitError, TrainingError
     from netsieve.engine.features.inference import correlated_pairs, describe_schema
     from netsieve.engine.features.ready import overrides_with_ready
     from netsieve.engine.features.schema_file import declared_kinds, read_schema_file
     from netsieve.engine.sources.reading import read_frame, reading_to_remember
     from netsieve.engine.sources.ready_schemas import ready_schema
-    from netsieve.engine.training.data import inferred_schema
+    from netsieve.engine.training.data import ignored_with_entity, inferred_schema
     from netsieve.engine.training.labels import normal_records
     from netsieve.engine.training.neighbours import add_neighbours
 
+    entry = DETECTORS.get(options.detector)
     overrides = None if options.schema is None else read_schema_file(options.schema)
     reading = read_options(options).under({"declared": declared_kinds(overrides or {})})
     reading = reading.under((overrides or {}).get("reading", {}))
@@ -164,6 +184,11 @@ def read_training_data(options: argparse.Namespace, files: Sequence[str]) -> Tra
         ignore=options.ignore,
         label=options.label,
     )
+    if sampled and entry is not None and entry.sequence:
+        raise TrainingError(
+            f"windows need all records of a time, and only {LARGEST_FRAME:,} of {read.rows_seen:,} can be taken; give "
+            "fewer files"
+        )
     declaration = None
     if options.neighbours or "neighbours" in overrides:
         if sampled:
@@ -183,7 +208,7 @@ def read_training_data(options: argparse.Namespace, files: Sequence[str]) -> Tra
         frame,
         declaration,
         features=options.features,
-        ignore=options.ignore,
+        ignore=ignored_with_entity(options.ignore, options.entity, options.features, overrides),
         label=options.label,
         overrides=overrides,
     )
@@ -197,6 +222,8 @@ def read_training_data(options: argparse.Namespace, files: Sequence[str]) -> Tra
             "ignore": options.ignore,
             "schema_overrides": overrides,
             "neighbours": declaration or False,
+            "entity": options.entity,
+            "window": options.window,
             "seed": options.seed,
         },
     )
@@ -204,6 +231,8 @@ def read_training_data(options: argparse.Namespace, files: Sequence[str]) -> Tra
 
 def show_result(result: TrainingResult, model: str | os.PathLike[str]) -> None:
     """Print what was trained, how it was chosen and how well it does."""
+    for note in result.notes:
+        print(f"netsieve: note: {note}", file=sys.stderr)
     compared = result.provenance["compared"]
     if compared:
         rows = [("detector", "average precision", "AUROC", "recall", "seconds")]
@@ -216,14 +245,21 @@ def show_result(result: TrainingResult, model: str | os.PathLike[str]) -> None:
     print(f"model written to {os.fspath(model)}")
 
 
+def _windows(result: TrainingResult) -> str:
+    windows = result.schema.windows
+    return "" if windows is None else f", windows of {windows.length} records by {', '.join(windows.entity)}"
+
+
 def _summary(result: TrainingResult) -> list[tuple[str, str]]:
     provenance = result.provenance
     rows = provenance["rows"]
-    by = f"by time ({provenance['time_column']})" if result.splits.by_time else "at random"
+    by = "by entity" if result.splits.by_group else "at random"
+    if result.splits.by_time:
+        by = f"by time ({provenance['time_column'] or 'order of the records'})"
     parts = ", ".join(f"{name} {rows[name]:,}" for name in ("train", "validation", "calibration", "test"))
     policy = str(result.thresholds["default"])
     summary = [
-        ("detector", f"{result.detector.name}, {len(result.schema.features)} features"),
+        ("detector", f"{result.detector.name}, {len(result.schema.features)} features{_windows(result)}"),
         ("records", f"{parts} (split {by})"),
         ("threshold", f"{result.thresholds[policy]:.6g} ({policy}, {result.calibration.population} records)"),
     ]

@@ -60,6 +60,7 @@ def run(options: argparse.Namespace) -> int:
     )
     from netsieve.engine.training.splits import SplitShares
     from netsieve.engine.training.tuning import TuningPlan, default_study, tune_detector
+    from netsieve.engine.training.windows import detector_windows
 
     entry = detector_entry(options.detector)
     files = checked_files(options)
@@ -71,7 +72,11 @@ def run(options: argparse.Namespace) -> int:
     shares = SplitShares(
         attacks_train=SUPERVISED_SHARE if entry.supervised else 0.0, attacks_validation=VALIDATION_ATTACK_SHARE
     )
-    data = prepare_data(records.frame, scaling=entry.scaling, shares=shares, **records.options)
+    described = {name: records.options.pop(name) for name in ("entity", "window")}
+    for name in ("neighbours", "schema_overrides"):
+        described[name] = records.options[name]
+    windows = detector_windows(options.detector, records.frame, **described)
+    data = prepare_data(records.frame, windows=windows, scaling=entry.scaling, shares=shares, **records.options)
     check_policy(policy, data)
     plan = TuningPlan(
         detector=options.detector,

@@ -16,10 +16,11 @@ from netsieve.engine.features.preprocessing import prepare, prepared_columns
 from netsieve.engine.features.schema import FeatureSchema
 from netsieve.engine.features.unscaled import unscaled_columns
 
-View = Literal["prepared", "unscaled", "both"]
+View = Literal["prepared", "unscaled", "both", "codes"]
 """Which columns a core takes: those of :func:`~netsieve.engine.features.preprocessing.prepare`; where it compares
 with thresholds and a rounding would change the outcome, :func:`~netsieve.engine.features.unscaled.unscaled_columns`;
-where it combines cores of both kinds, the prepared columns and the unscaled ones side by side.
+where it combines cores of both kinds, the prepared columns and the unscaled ones side by side. A core over windows of
+one category takes its codes (:mod:`netsieve.engine.detectors.sequence_core`).
 """
 
 CHUNK_ROWS: Final = 16_384

@@ -34,6 +34,8 @@ class DetectorEntry:
         Its usual threshold policy; None: a false-positive rate that the calibration supports.
     supervised
         Whether it learns from labelled attacks too: :meth:`Detector.fit` then takes ``x_attacks``.
+    sequence
+        Whether it takes windows of an entity's latest records, ``[n, window, n_features]``, one for each record.
     """
 
     name: str
@@ -45,6 +47,7 @@ class DetectorEntry:
     scaling: Scaling | None = None
     threshold: str | None = None
     supervised: bool = False
+    sequence: bool = False
 
 
 DETECTORS: Final[Mapping[str, DetectorEntry]] = MappingProxyType(
@@ -200,6 +203,52 @@ DETECTORS: Final[Mapping[str, DetectorEntry]] = MappingProxyType(
                 "netsieve.engine.detectors.dose_variational",
                 "VariationalDensityOfStates",
                 "VariationalDensityParameters",
+            ),
+            DetectorEntry(
+                "lstm_autoencoder",
+                "LSTM autoencoder (PyTorch) over windows: residuals of the last record and of the window as rebuilt",
+                "runs of records per host or process that are odd together; tells which features are odd, and when",
+                "netsieve.engine.detectors.lstm_autoencoder",
+                "LstmAutoencoder",
+                "LstmAutoencoderParameters",
+                sequence=True,
+            ),
+            DetectorEntry(
+                "lstm_predictor",
+                "LSTM next-step predictor (PyTorch): how far a record is from what its forerunners let expect",
+                "records that follow from those before them, such as counts by hour or day",
+                "netsieve.engine.detectors.lstm_predictor",
+                "LstmPredictor",
+                "LstmPredictorParameters",
+                sequence=True,
+            ),
+            DetectorEntry(
+                "lstm_classifier",
+                "LSTM classifier (PyTorch) of labelled attacks over windows; the score is its log-odds",
+                "attacks like those in the training data that show in the order of records",
+                "netsieve.engine.detectors.lstm_classifier",
+                "LstmClassifier",
+                "LstmClassifierParameters",
+                supervised=True,
+                sequence=True,
+            ),
+            DetectorEntry(
+                "conv_autoencoder",
+                "convolutional autoencoder (PyTorch) over windows: residuals of the last record and of the window",
+                "as lstm_autoencoder, where what matters lies a few records apart",
+                "netsieve.engine.detectors.conv_autoencoder",
+                "ConvolutionalAutoencoder",
+                "ConvolutionalAutoencoderParameters",
+                sequence=True,
+            ),
+            DetectorEntry(
+                "lstm_tokens",
+                "LSTM over one category's values (PyTorch): how unlikely each is after those before it",
+                "system calls of a process, services of a host; means or medians of the scores rank traces",
+                "netsieve.engine.detectors.lstm_tokens",
+                "LstmTokens",
+                "LstmTokensParameters",
+                sequence=True,
             ),
         )
     }

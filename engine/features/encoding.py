@@ -112,6 +112,26 @@ class Encoder:
             for name, kind in zip(self._names, self._kinds, strict=True)
         ]
 
+    def write_column(self, column: pl.Series, x: NDArray[np.float32]) -> None:
+        """Write one more column into its place in a raw matrix.
+
+        Parameters
+        ----------
+        column
+            Named like one of the features.
+        x
+            float32 ``[n, n_features]``.
+
+        Raises
+        ------
+        EncodeError
+            As :meth:`encode`.
+        """
+        position = self._names.index(column.name)
+        kind = self._kinds[position]
+        values = kind.codes(column) if isinstance(kind, _Vocabulary) else _numbers(column, kind)
+        write_rows([values], 0, x[:, position : position + 1])
+
     def encode_record(self, record: Mapping[str, Any], out: NDArray[np.float32]) -> None:
         """Write one record into ``out``.
 

@@ -1,9 +1,9 @@
-"""Which columns of known record types say who spoke to whom, and the neighbour features of a frame by them."""
+"""Which columns of known record types say who spoke to whom, and what is declared of a frame by them."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any, Final
@@ -12,6 +12,7 @@ import polars as pl
 
 from netsieve.engine.errors import SchemaError
 from netsieve.engine.features.neighbours import COLUMN_ROLES, Neighbours
+from netsieve.engine.features.windows import DEFAULT_LENGTH, Windows
 
 LAYOUTS: Final[dict[str, dict[str, Any]]] = {
     # https://docs.zeek.org/en/master/scripts/base/protocols/conn/main.zeek.html#type-Conn::Info
@@ -82,6 +83,11 @@ LAYOUTS: Final[dict[str, dict[str, Any]]] = {
 }
 """Columns by role, and what goes with them, of each record type that has a source and a destination."""
 
+ENTITIES: Final[dict[str, dict[str, Any]]] = {
+    "beth.process": {"entity": ("hostName", "processId"), "time": "timestamp"},
+}
+"""Whose records follow each other, and their time, of record types without a source and a destination."""
+
 ALL: Final = "all"
 """Stands for all columns that can be computed."""
 TIME_FORMATS: Final = (
@@ -136,7 +142,8 @@ def declare_neighbours(
     chosen = content.pop("columns", None)
     declared = Neighbours.from_dict({"kernel": "neighbours", "version": 1, **content})
     time_format = None if declared.time is None else _time_format(frame.get_column(declared.time))
-    declared = replace(declared, key=_key(frame, declared), time_format=time_format)
+    keyed_by = (declared.source, declared.destination, *([declared.time] if declared.time else []))
+    declared = replace(declared, key=_key(frame, keyed_by), time_format=time_format)
     if chosen is None:
         columns = declared.default_columns()
     elif chosen == ALL:
@@ -156,10 +163,59 @@ def _layout(frame: pl.DataFrame, record_type: str, section: Mapping[str, Any]) -
     return {}
 
 
-def _key(frame: pl.DataFrame, declared: Neighbours) -> str:
+def declare_windows(
+    frame: pl.DataFrame,
+    *,
+    entity: Sequence[str] = (),
+    length: int = DEFAULT_LENGTH,
+    record_type: str = "record",
+    neighbours: Neighbours | None = None,
+) -> Windows:
+    """Return the windows of a frame: whose records they are of, and which column tells their time.
+
+    Parameters
+    ----------
+    frame
+        Records to train on.
+    entity
+        Columns whose combination is the entity; by default the source, or the process, known by the record type.
+    length
+        Records of a window.
+    record_type
+        What the records are, as for :func:`declare_neighbours`.
+    neighbours
+        The frame's neighbour features, if any: their source and clock are then taken.
+
+    Raises
+    ------
+    SchemaError
+        A column is not there, or none is known to name the entity.
+    """
+    for name in entity:
+        if name not in frame.columns:
+            close = get_close_matches(name, frame.columns, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            raise SchemaError(f"the data has no column {name!r}, which is to name the windows' entity{hint}")
+    layout = {} if neighbours is None else neighbours.to_dict()
+    layout = layout or ENTITIES.get(record_type) or _layout(frame, record_type, {})
+    known = layout.get("entity") or ((layout["source"],) if layout else ())
+    chosen = tuple(entity) or tuple(name for name in known if name in frame.columns)
+    if not chosen:
+        raise SchemaError(
+            "no column of the data is known to name whose records follow each other (a host, a process, a trace); name "
+            "it with --entity COL, or entity= in Python"
+        )
+    clock = {name: layout[name] for name in ("time", "duration") if layout.get(name) in frame.columns}
+    units = {name: layout[name] for name in ("time_unit", "duration_unit") if name in layout}
+    time_format = _time_format(frame.get_column(clock["time"])) if "time" in clock else None
+    keyed_by = (*chosen, *clock.values())
+    return Windows(entity=chosen, length=length, **clock, **units, time_format=time_format, key=_key(frame, keyed_by))
+
+
+def _key(frame: pl.DataFrame, columns: Iterable[str]) -> str:
     """Return a key that who does not have the training data cannot guess, and that training again gives again."""
     digest = hashlib.sha256(str(frame.height).encode())
-    for name in (declared.source, declared.destination, *([declared.time] if declared.time else [])):
+    for name in columns:
         texts = frame.get_column(name).head(KEY_ROWS).cast(pl.String).fill_null("")
         digest.update("\n".join(texts.to_list()).encode())
     return digest.hexdigest()[:32]

@@ -197,7 +197,7 @@ def prepare(schema: FeatureSchema, x: NDArray[np.float32]) -> NDArray[np.float64
             indicators.append(missing.astype(np.float64))
     categories = []
     for i, category in schema.categorical:
-        codes = _valid_codes(x[:, i], category)
+        codes = valid_codes(x[:, i], category)
         categories.append(rarity_table(category, schema.soft_clip)[codes].astype(np.float64))
         width = FIRST_CODE + category.one_hot_count + category.has_other
         categories.append((np.minimum(codes, width - 1)[:, None] == np.arange(width)).astype(np.float64))
@@ -205,7 +205,8 @@ def prepare(schema: FeatureSchema, x: NDArray[np.float32]) -> NDArray[np.float64
     return np.column_stack(columns) if columns else np.empty((len(x), 0))
 
 
-def _valid_codes(column: NDArray[np.float32], feature: CategoricalFeature) -> NDArray[np.int64]:
+def valid_codes(column: NDArray[np.float32], feature: CategoricalFeature) -> NDArray[np.int64]:
+    """Return the codes of any shape, int64: NaN as missing, what is no code of the feature as unknown."""
     codes = np.where(np.isnan(column), np.float32(MISSING_CODE), column)
     inside = (codes >= 0) & (codes < feature.code_count) & (codes == np.floor(codes))
     return np.where(inside, codes, np.float32(UNKNOWN_CODE)).astype(np.int64)

@@ -9,6 +9,7 @@ graphs take, in raw units: a number as it is, with NaN for missing; a category a
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
@@ -17,6 +18,8 @@ from typing import Any, Final, Literal
 from netsieve.engine.errors import SchemaError
 from netsieve.engine.features.neighbours import Neighbours
 from netsieve.engine.features.reading import checked_reading
+from netsieve.engine.features.windows import KERNEL as WINDOWS
+from netsieve.engine.features.windows import WindowLayout, Windows
 
 MISSING_CODE: Final = 0
 """Code of a missing category."""
@@ -141,9 +144,10 @@ class IgnoredColumn:
 class FeatureSchema:
     """Features of one record type, in the order of the matrix columns, and the columns left out.
 
-    ``stateful`` holds the declaration of the features that are computed from neighbouring records, if there are any
-    (:class:`~netsieve.engine.features.neighbours.Neighbours`): they are among ``features`` like all others. A reader
-    that does not know the kernel or its version refuses the schema.
+    ``stateful`` declares what is made of several records: at most one entry for features that are computed from
+    neighbouring records (:class:`~netsieve.engine.features.neighbours.Neighbours`), which are among ``features`` like
+    all others, and at most one for windows (:class:`~netsieve.engine.features.windows.Windows`): a sequence detector
+    then takes a matrix for each record. A reader that does not know a kernel or its version refuses the schema.
 
     ``reading`` holds how the records are to be read, as far as the features depend on it
     (:mod:`netsieve.engine.features.reading`).
@@ -165,8 +169,9 @@ class FeatureSchema:
             raise SchemaError(f"schema names {', '.join(map(repr, twice))} more than once; name each feature once")
         if not 1.0 <= self.soft_clip <= 1e6:
             raise SchemaError(f"soft_clip is {self.soft_clip}; it is a number of deviations from 1 to 1000000")
-        if len(self.stateful) > 1:
-            raise SchemaError("the schema has several stateful features, which this netsieve cannot compute")
+        kernels = [entry.get("kernel") for entry in self.stateful]
+        if len(set(kernels)) != len(kernels):
+            raise SchemaError("the schema has several stateful features of a kind, which this netsieve cannot compute")
         checked_reading(self.reading)
         computed = self.neighbours.columns if self.neighbours else ()
         if not set(computed) <= set(names):
@@ -191,16 +196,39 @@ class FeatureSchema:
     @property
     def neighbours(self) -> Neighbours | None:
         """What is computed of neighbouring records; None for a schema of single records."""
-        return Neighbours.from_dict(self.stateful[0]) if self.stateful else None
+        return next((Neighbours.from_dict(entry) for entry in self.stateful if entry.get("kernel") != WINDOWS), None)
+
+    @property
+    def windows(self) -> Windows | None:
+        """Whose latest records are taken together; None for a detector of single records."""
+        return next((Windows.from_dict(entry) for entry in self.stateful if entry.get("kernel") == WINDOWS), None)
+
+    @property
+    def window_layout(self) -> WindowLayout | None:
+        """What a state keeps for the windows; None without."""
+        windows = self.windows
+        if windows is None:
+            return None
+        meanings = [[feature.name, *getattr(feature, "vocabulary", ())] for feature in self.features]
+        encoding = hashlib.sha256(json.dumps(meanings).encode()).hexdigest()
+        return WindowLayout(windows=windows, n_features=len(self.features), encoding=encoding)
+
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        """Shape of what a detector takes of a record: ``(n_features,)``, with windows ``(length, n_features)``."""
+        windows = self.windows
+        return (len(self.features),) if windows is None else (windows.length, len(self.features))
 
     @property
     def input_columns(self) -> tuple[str, ...]:
-        """Columns that a record must have: the features, or what the computed ones are computed from."""
-        neighbours = self.neighbours
-        if neighbours is None:
-            return self.feature_names
-        own = (name for name in self.feature_names if name not in neighbours.columns)
-        return tuple(dict.fromkeys((*own, *neighbours.input_columns)))
+        """Columns that a record must have: the features, or what the computed ones and windows are made of."""
+        computed = () if self.neighbours is None else self.neighbours.columns
+        own = (name for name in self.feature_names if name not in computed)
+        return tuple(dict.fromkeys((*own, *self._stateful_columns())))
+
+    def _stateful_columns(self) -> tuple[str, ...]:
+        declared = (self.neighbours, self.windows)
+        return tuple(name for entry in declared if entry is not None for name in entry.input_columns)
 
     def column_kinds(self, kept: Collection[str] = ()) -> dict[str, ColumnKind]:
         """Return how the columns are read from text for scoring.
@@ -218,9 +246,9 @@ class FeatureSchema:
         """Return the categories in which anything may come, whatever their values looked like in training.
 
         What comes is then unknown, and no reason to reject the record. Not among them are columns that are ``kept``
-        for an output or that computed features are made of: their type must be one and the same throughout.
+        for an output or that computed features or windows are made of: their type must be one and the same throughout.
         """
-        bound = {*kept, *(() if self.neighbours is None else self.neighbours.input_columns)}
+        bound = {*kept, *self._stateful_columns()}
         return frozenset(category.name for _, category in self.categorical if category.name not in bound)
 
     def to_json(self) -> str:
@@ -248,7 +276,10 @@ class FeatureSchema:
                     f"schema version {content['version']} is not the version {SCHEMA_VERSION} that this netsieve "
                     "reads; use the netsieve that wrote the model, or a newer one"
                 )
-            stateful = tuple(Neighbours.from_dict(entry).to_dict() for entry in content.pop("stateful"))
+            stateful = tuple(
+                (Windows if entry.get("kernel") == WINDOWS else Neighbours).from_dict(entry).to_dict()
+                for entry in content.pop("stateful")
+            )
             features: list[Feature] = []
             for entry in content.pop("features"):
                 kind = entry.pop("kind")

@@ -14,15 +14,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from netsieve.engine.errors import EncodeError, MissingColumnError, StateError
+from netsieve.engine.features.clock import end_times, known_times
 from netsieve.engine.features.encoding import category_text
-from netsieve.engine.features.layouts import TIME_FORMATS
+from netsieve.engine.features.entity_keys import fingerprints
 from netsieve.engine.features.neighbours import ENTITIES, RATES, Neighbours, window_column
 from netsieve.engine.features.state import EntityTable, FeatureState
 from netsieve.kernels import _native
 
-MICROSECONDS: Final = 1e6
-LARGEST_TIME: Final = 1e12
-"""Seconds either way; no record is from a time beyond."""
 LARGEST_BYTES: Final = 1e18
 
 
@@ -88,7 +86,7 @@ class NeighbourStage:
                 f"the frame lacks column{'s' * (len(missing) > 1)} {', '.join(map(repr, missing))}, which the model's "
                 f"neighbour features are computed from; it has {', '.join(map(repr, frame.columns[:20])) or 'none'}"
             )
-        source, destination = (self._fingerprints(frame, name) for name in (declared.source, declared.destination))
+        source, destination = (fingerprints(frame, name, self._key) for name in (declared.source, declared.destination))
         none = np.full(frame.height, np.nan)
         received = _bytes(frame, declared.bytes_received) if declared.bytes_received else none
         return Observations(
@@ -97,31 +95,12 @@ class NeighbourStage:
                 "destination": destination,
                 "pair": _native.paired_fingerprints(source, destination, self._key),
             },
-            port=np.zeros_like(source) if declared.port is None else self._fingerprints(frame, declared.port),
+            port=np.zeros_like(source) if declared.port is None else fingerprints(frame, declared.port, self._key),
             sent=_bytes(frame, declared.bytes_sent) if declared.bytes_sent else none,
             received=received,
             failed=self._failed(frame, received),
-            end_time=self.end_time(frame, end_time),
+            end_time=end_times(frame, declared, end_time),
         )
-
-    def end_time(self, frame: pl.DataFrame, given: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
-        """Return when records ended, float64 ``[n]``, seconds since 1970, NaN where that is not known.
-
-        Parameters
-        ----------
-        frame
-            Records with the columns of the declaration's time and duration.
-        given
-            The answer where the declaration names no column of times.
-        """
-        declared = self.declaration
-        if declared.time is None:
-            return np.full(frame.height, np.nan) if given is None else np.asarray(given, dtype=np.float64)
-        time = _seconds(frame.get_column(declared.time), declared.time_format, declared.time_unit)
-        if declared.duration is not None:
-            spent = _seconds(frame.get_column(declared.duration), None, declared.duration_unit)
-            time = time + np.where(spent > 0, spent, 0.0)
-        return time
 
     def update(self, seen: Observations, state: FeatureState) -> list[pl.Series]:
         """Return the computed columns of some records, Float32, and update the state."""
@@ -129,7 +108,7 @@ class NeighbourStage:
             raise StateError("the state belongs to another model's neighbour features; make one for this model")
         computed: dict[str, NDArray[np.float32]] = {}
         with state.lock:
-            times = _known_times(seen.end_time, state)
+            times = known_times(seen.end_time, state)
             late = np.zeros(len(times), dtype=bool)
             for entity in ENTITIES:
                 table = state.tables[entity]
@@ -160,29 +139,16 @@ class NeighbourStage:
                 for k, name in enumerate(RATES):
                     out[window_column(entity, name, window)] = rates[w, k]
         others = {"ports": seen.port, "hosts": seen.keys["destination" if entity == "source" else "source"]}
-        for name, fingerprints in others.items():
+        for name, prints in others.items():
             if name in table.arrays:
                 counts = np.empty((len(windows), rows), dtype=np.float32)
-                kernels.update_distinct(ids, elapsed, times, fingerprints, self._windows, table.arrays[name], counts)
+                kernels.update_distinct(ids, elapsed, times, prints, self._windows, table.arrays[name], counts)
                 out |= {window_column(entity, name, window): counts[w] for w, window in enumerate(windows)}
         for name, values in (("gap", kernels.gaps(elapsed)), ("size", seen.sent)):
             if name in table.arrays:
                 moments = np.empty((2, rows), dtype=np.float32)
                 kernels.update_regularity(ids, elapsed, values, table.arrays[name], moments)
                 out[f"{entity}_{name}_mean"], out[f"{entity}_{name}_variation"] = moments
-
-    def _fingerprints(self, frame: pl.DataFrame, name: str) -> NDArray[np.uint64]:
-        column = frame.get_column(name)
-        dtype = column.dtype
-        if dtype.is_integer():
-            column = column.cast(pl.Int64, strict=False)
-        elif dtype.is_float():
-            # integers that were read as numbers
-            whole = column.cast(pl.Int64, strict=False)
-            column = pl.select(pl.when(whole.cast(dtype) == column).then(whole)).to_series()
-        elif dtype != pl.String:
-            column = category_text(column)
-        return _native.fingerprints(column, self._key)
 
     def _failed(self, frame: pl.DataFrame, received: NDArray[np.float64]) -> NDArray[np.bool_]:
         declared = self.declaration
@@ -192,45 +158,6 @@ class NeighbourStage:
         if declared.bytes_received is None:
             return np.zeros(frame.height, dtype=bool)
         return np.isnan(received) | (received <= declared.unanswered_bytes)
-
-
-def _known_times(end_time: NDArray[np.float64], state: FeatureState) -> NDArray[np.float64]:
-    """Return the times, the one before standing in for those that are not known."""
-    known = np.abs(end_time) <= LARGEST_TIME
-    if not known.all():
-        state.without_time += int(np.count_nonzero(~known))
-        before = np.maximum.accumulate(np.where(known, np.arange(len(known)), -1))
-        end_time = np.where(before < 0, state.clock, end_time[before])
-    if len(end_time):
-        state.clock = float(end_time[-1])
-    return np.ascontiguousarray(end_time)
-
-
-def _seconds(column: pl.Series, form: str | None, unit: float) -> NDArray[np.float64]:
-    dtype = column.dtype
-    if dtype == pl.String:
-        return _seconds_of_text(column, form, unit)
-    if dtype.is_numeric() or dtype == pl.Null:
-        return np.asarray(column.cast(pl.Float64).to_numpy() * unit)
-    if dtype == pl.Duration:
-        return np.asarray(column.dt.total_microseconds().cast(pl.Float64).to_numpy() / MICROSECONDS)
-    if dtype not in (pl.Date, pl.Datetime):
-        raise EncodeError(f"column {column.name!r} is {dtype}, where a time is expected; convert it first")
-    return np.asarray(column.dt.timestamp("us").cast(pl.Float64).to_numpy() / MICROSECONDS)
-
-
-def _seconds_of_text(column: pl.Series, form: str | None, unit: float) -> NDArray[np.float64]:
-    """Return the times of a text column: a number, or else in the first format that fits, cell by cell."""
-    numbers = column.cast(pl.Float64, strict=False).to_numpy() * unit
-    rest = column.set(pl.Series(~np.isnan(numbers)), None)
-    for candidate in dict.fromkeys((*([form] if form else []), *TIME_FORMATS)):
-        if rest.null_count() == len(rest):
-            break
-        times = rest.str.to_datetime(candidate, strict=False, time_unit="us").dt.timestamp("us")
-        found = times.is_not_null()
-        numbers = np.where(found, times.cast(pl.Float64).to_numpy() / MICROSECONDS, numbers)
-        rest = rest.set(found, None)
-    return np.asarray(numbers)
 
 
 def _bytes(frame: pl.DataFrame, name: str) -> NDArray[np.float64]:

@@ -55,7 +55,7 @@ class OnnxRuntimeBackend:
         Parameters
         ----------
         x
-            float32 ``[n, n_features]``, C-contiguous.
+            float32 ``[n, n_features]``, or windows ``[n, window, n_features]``, C-contiguous.
 
         Returns
         -------
@@ -80,7 +80,7 @@ class OnnxRuntimeBackend:
         return scores
 
     def feature_error(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return each feature's part of the scores, float32 ``[n, n_features]``; parameters as in :meth:`score`.
+        """Return each feature's part of the scores, float32, shaped as ``x``; parameters as in :meth:`score`.
 
         Raises
         ------

@@ -1,7 +1,8 @@
 """Blocks to scores: the tables of each block are parsed and scored in parallel, and come back in order.
 
-For a model with neighbour features the blocks are parsed in parallel, go through the feature stage one after the
-other, and are scored in parallel.
+For a model with neighbour features or windows the blocks are parsed in parallel, go through its stages one after the
+other, and are scored in parallel. The stage of windows links records only; the windows are made batch by batch where
+they are scored.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from netsieve.engine.features.stage import Observations
     from netsieve.engine.features.state import FeatureState
+    from netsieve.engine.features.window_stage import EntityRecords, RecordWindows
     from netsieve.engine.scoring.scorer import Scorer
 
 Result = TypeVar("Result")
@@ -67,7 +69,7 @@ class Target(Generic[Result]):
     finish
         Called with each scored block, in any thread and order.
     state
-        What is known of the hosts so far, for a model with neighbour features; it is updated.
+        What is known of the hosts so far, for a model with neighbour features or windows; it is updated.
     """
 
     scorer: Scorer
@@ -123,11 +125,15 @@ def score_blocks(
         # Taken out of the list, so that the text is gone from memory once it is parsed
         return inputs.parsed(*item.pop())
 
-    def score(item: ParsedItem) -> BlockResult[Result]:
+    def score(item: ParsedItem, staged: Sequence[_StagedTable]) -> BlockResult[Result]:
         rejects, scored, emptied = item.rejects, 0, Counter[str]()
         results = []
-        for target, table in zip(targets, item.tables, strict=True):
-            frame, record, scores, refused = _scores(target.scorer, table)
+        for target, (table, windows, left_out) in zip(targets, staged, strict=True):
+            if windows is None:
+                frame, record, scores, refused = _scores(target.scorer, table)
+            else:
+                frame, record, refused = table.frame, _numbers(table), left_out
+                scores = target.scorer.window_scores(windows, threads=1)
             results.append(target.finish(ScoredBlock(item.number, table.source_file, frame, record, scores)))
             scored += len(scores)
             emptied.update(table.emptied)
@@ -137,7 +143,7 @@ def score_blocks(
 
     if all(target.state is None for target in targets):
         yield from ordered_map(
-            lambda item: score(parse(item)),
+            lambda item: score(*_unstaged(parse(item))),
             inputs.numbered_blocks(),
             threads=threads,
             waiting=waiting,
@@ -162,7 +168,12 @@ def score_blocks(
         watch=check_stopped,
     )
     scored = ordered_map(
-        score, _staged(targets, prepared), threads=threads, waiting=waiting, stalling=stalling, watch=watch
+        lambda staged: score(*staged),
+        _staged(targets, prepared),
+        threads=threads,
+        waiting=waiting,
+        stalling=stalling,
+        watch=watch,
     )
     try:
         yield from scored
@@ -178,75 +189,133 @@ class _StoppedError(Exception):
     """The job is over while a block was awaited."""
 
 
-def _prepared(targets: Sequence[Target[Result]], item: ParsedItem) -> tuple[ParsedItem, list[Observations | None]]:
-    seen: list[Observations | None] = []
+class _PreparedTable(NamedTuple):
+    """A table, and what the stages take of it."""
+
+    table: ParsedBlock
+    observations: Observations | None = None
+    seen: EntityRecords | None = None
+    x: NDArray[np.float32] | None = None
+    refused: Sequence[Reject] = ()
+
+
+class _StagedTable(NamedTuple):
+    """A table with its computed columns; for a model of windows these, and the records that are left out of it."""
+
+    table: ParsedBlock
+    windows: RecordWindows | None = None
+    refused: Sequence[Reject] = ()
+
+
+def _unstaged(item: ParsedItem) -> tuple[ParsedItem, list[_StagedTable]]:
+    return item, [_StagedTable(table) for table in item.tables]
+
+
+def _prepared(targets: Sequence[Target[Result]], item: ParsedItem) -> tuple[ParsedItem, list[_PreparedTable]]:
+    tables = []
     for target, table in zip(targets, item.tables, strict=True):
-        if target.state is None or target.scorer.stage is None:
-            seen.append(None)
-            continue
-        try:
-            seen.append(target.scorer.stage.prepare(table.frame, table.end_time))
-        except EncodeError as error:
-            raise EncodeError(f"{table.source_file!r}: {error}") from error
-    return item, seen
+        tables.append(_PreparedTable(table) if target.state is None else _prepared_table(target.scorer, table))
+    return item, tables
+
+
+def _prepared_table(scorer: Scorer, table: ParsedBlock) -> _PreparedTable:
+    x = None
+    refused: Sequence[Reject] = ()
+    if scorer.windows is not None:
+        # A record that cannot be encoded is in no window
+        table, x, refused = _without_unencodable(scorer.encode, table)
+    try:
+        observations = None if scorer.stage is None else scorer.stage.prepare(table.frame, table.end_time)
+        seen = None if scorer.windows is None else scorer.windows.prepare(table.frame, table.end_time)
+    except EncodeError as error:
+        raise EncodeError(f"{table.source_file!r}: {error}") from error
+    return _PreparedTable(table, observations, seen, x, refused)
 
 
 def _staged(
-    targets: Sequence[Target[Result]], prepared: Iterator[tuple[ParsedItem, list[Observations | None]]]
-) -> Iterator[ParsedItem]:
-    """Yield the blocks with the computed columns."""
-    for item, observations in prepared:
-        tables = []
-        for target, table, seen in zip(targets, item.tables, observations, strict=True):
-            if seen is not None and target.state is not None and target.scorer.stage is not None:
-                computed = target.scorer.stage.update(seen, target.state)
-                tables.append(replace(table, frame=table.frame.with_columns(computed)))
-            else:
-                tables.append(table)
-        yield replace(item, tables=tuple(tables))
+    targets: Sequence[Target[Result]], prepared: Iterator[tuple[ParsedItem, list[_PreparedTable]]]
+) -> Iterator[tuple[ParsedItem, list[_StagedTable]]]:
+    """Yield the blocks with the computed columns and windows."""
+    for item, tables in prepared:
+        yield item, [_staged_table(target, table) for target, table in zip(targets, tables, strict=True)]
+
+
+def _staged_table(target: Target[Result], prepared: _PreparedTable) -> _StagedTable:
+    table, observations, seen, x, refused = prepared
+    scorer, state, windows = target.scorer, target.state, None
+    if state is None:
+        return _StagedTable(table)
+    computed: list[pl.Series] = []
+    if scorer.stage is not None and observations is not None:
+        computed = scorer.stage.update(observations, state)
+        table = replace(table, frame=table.frame.with_columns(computed))
+    if scorer.windows is not None and seen is not None and x is not None:
+        windows = scorer.windows.update(seen, scorer.with_computed(x, computed), state)
+    return _StagedTable(table, windows, refused)
+
+
+def _numbers(parsed: ParsedBlock) -> NDArray[np.int64]:
+    # NumPy takes a range number by number
+    numbers = parsed.record
+    return np.arange(numbers.start, numbers.stop) if isinstance(numbers, range) else numbers
 
 
 def _scores(
     scorer: Scorer, parsed: ParsedBlock
-) -> tuple[pl.DataFrame, NDArray[np.int64], NDArray[np.float32], list[Reject]]:
+) -> tuple[pl.DataFrame, NDArray[np.int64], NDArray[np.float32], Sequence[Reject]]:
     """Score a table, and return the records with a cell that cannot be encoded as rejects."""
-    numbers = parsed.record
-    # NumPy takes a range number by number
-    record = np.arange(numbers.start, numbers.stop) if isinstance(numbers, range) else numbers
+
+    def score(frame: pl.DataFrame) -> NDArray[np.float32]:
+        return scorer.computed_scores(frame, threads=1)
+
+    parsed, scores, rejects = _without_unencodable(score, parsed)
+    return parsed.frame, _numbers(parsed), scores, rejects
+
+
+def _without_unencodable(
+    function: Callable[[pl.DataFrame], NDArray[np.float32]], parsed: ParsedBlock
+) -> tuple[ParsedBlock, NDArray[np.float32], Sequence[Reject]]:
+    """Return a table, what a function of its frame gives, and the records for which that cannot be as rejects."""
     try:
-        return parsed.frame, record, scorer.computed_scores(parsed.frame, threads=1), []
+        return parsed, function(parsed.frame), []
     except EncodeError as error:
-        _refuse_wrong_types(scorer, parsed, error)
-    bad = _unencodable_rows(scorer, parsed.frame, 0)
+        _refuse_wrong_types(function, parsed, error)
+    bad = _unencodable_rows(function, parsed.frame, 0)
+    record = _numbers(parsed)
     rejects = [
         Reject(parsed.source_file, int(record[row]), None, None, reason, _text(parsed.frame, row))
         for row, reason in bad
     ]
     good = np.ones(parsed.frame.height, dtype=bool)
     good[[row for row, _ in bad]] = False
-    frame = parsed.frame.filter(good)
-    return frame, record[good], scorer.computed_scores(frame, threads=1), rejects
+    end_time = None if parsed.end_time is None else parsed.end_time[good]
+    parsed = replace(parsed, frame=parsed.frame.filter(good), record=record[good], end_time=end_time)
+    return parsed, function(parsed.frame), rejects
 
 
-def _refuse_wrong_types(scorer: Scorer, parsed: ParsedBlock, error: EncodeError) -> None:
+def _refuse_wrong_types(
+    function: Callable[[pl.DataFrame], NDArray[np.float32]], parsed: ParsedBlock, error: EncodeError
+) -> None:
     """Raise where a column as a whole, not some of its cells, cannot be encoded."""
     try:
-        scorer.computed_scores(parsed.frame.clear(), threads=1)
+        function(parsed.frame.clear())
     except EncodeError:
         raise EncodeError(f"{parsed.source_file!r}: {error}") from error
 
 
-def _unencodable_rows(scorer: Scorer, frame: pl.DataFrame, first: int) -> list[tuple[int, str]]:
+def _unencodable_rows(
+    function: Callable[[pl.DataFrame], NDArray[np.float32]], frame: pl.DataFrame, first: int
+) -> list[tuple[int, str]]:
     """Return the rows that cannot be encoded and why, by halving."""
     try:
-        scorer.computed_scores(frame, threads=1)
+        function(frame)
     except EncodeError as error:
         if frame.height == 1:
             return [(first, str(error))]
         half = frame.height // 2
         return [
-            *_unencodable_rows(scorer, frame[:half], first),
-            *_unencodable_rows(scorer, frame[half:], first + half),
+            *_unencodable_rows(function, frame[:half], first),
+            *_unencodable_rows(function, frame[half:], first + half),
         ]
     return []
 

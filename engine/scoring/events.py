@@ -207,7 +207,7 @@ def _states(
         return state or {}
     if os.path.exists(state) and not os.path.isdir(state):
         raise OutputError(f"the state {state!r} is a file; name a folder, where each model has a state file of its own")
-    stateful = [event_type for event_type, scorer in scorers.items() if scorer.stage is not None]
+    stateful = [event_type for event_type, scorer in scorers.items() if scorer.is_stateful]
     if not stateful:
         next(iter(scorers.values())).new_state()  # raises
     return {event_type: os.path.join(state, event_type + STATE_SUFFIX) for event_type in stateful}

@@ -84,8 +84,9 @@ def score_files(
     threads
         Worker threads; 0 for the scorer's number.
     state
-        For a model with neighbour features: what is known of the hosts before the first record. A file is read if
-        it exists, and written when the job is done; not when it fails. A state in memory is updated, even then.
+        For a model with neighbour features or windows: what is known of the hosts before the first record. A file
+        is read if it exists, and written when the job is done; not when it fails. A state in memory is updated, even
+        then.
     by_entity
         Column whose values are ranked by their records' scores, or several whose combinations are (a list, or text
         with commas), into a table beside the output: its name with ``.entities.csv``

@@ -151,7 +151,7 @@ def score_labelled_files(
     code_of_name: dict[str, int] = {}
     rejected = skipped = 0
     first_reject: Reject | None = None
-    if state is None and scorer.stage is not None:
+    if state is None and scorer.is_stateful:
         state = scorer.new_state()
     blocks = score_blocks([Target(scorer, finish, state)], sources, threads=threads or scorer.threads)
     with closing(blocks), Progress(sources.total_bytes(), shown=progress) as bar:

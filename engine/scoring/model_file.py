@@ -72,8 +72,9 @@ class ModelFile:
     initializers
         Constants by name, read-only.
     inputs, outputs
-        Names, types and shapes: the input ``x`` float32 ``[n, n_features]``, the output ``score`` float32
-        ``[n]``, and perhaps ``feature_error`` float32 ``[n, n_features]``.
+        Names, types and shapes: the input ``x`` float32 ``[n, n_features]``, of detectors of windows
+        ``[n, window, n_features]``, the output ``score`` float32 ``[n]``, and perhaps ``feature_error`` float32, shaped
+        as ``x``.
     opsets, ir_version, producer
         As the ONNX file says.
     schema, calibration, provenance
@@ -204,14 +205,14 @@ class ModelFile:
         names = [i.name for i in self.inputs]
         if names != [INPUT]:
             self._refuse(f"it has the inputs {names[:8]}, where the one input {INPUT!r} is expected")
-        self._check_value(self.inputs[0], (self.n_features,))
+        self._check_value(self.inputs[0], self.schema.row_shape)
         outputs = [o.name for o in self.outputs]
         if outputs not in ([SCORE], [SCORE, FEATURE_ERROR], [FEATURE_ERROR, SCORE]):
             self._refuse(
                 f"it has the outputs {outputs[:8]}, where {SCORE!r} and perhaps {FEATURE_ERROR!r} are expected"
             )
         for output in self.outputs:
-            self._check_value(output, () if output.name == SCORE else (self.n_features,))
+            self._check_value(output, () if output.name == SCORE else self.schema.row_shape)
         nested = sorted({node.op_type for node in self.nodes} & CONTROL_FLOW)
         if nested:
             self._refuse(f"it uses {', '.join(nested)}, and graphs within graphs are not read: they may never end")
@@ -249,7 +250,7 @@ class ModelFile:
         named = tuple(feature.name for feature in calibration.features)
         if named and named != self.schema.feature_names:
             self._refuse("its calibration is of other features than its schema names")
-        if len(calibration.probe_rows) and calibration.probe_rows.shape[1:] != (self.n_features,):
+        if len(calibration.probe_rows) and calibration.probe_rows.shape[1:] != self.schema.row_shape:
             self._refuse("its probe rows do not have the schema's features")
         if np.isinf(calibration.probe_rows).any():
             self._refuse("its probe rows hold infinite numbers")

@@ -206,16 +206,16 @@ class ModelJob:
 
 def _known_state(scorer: Scorer, state: str | FeatureState | None) -> tuple[FeatureState | None, list[str]]:
     """Return what is known before the first record, and what the reader should know about that."""
-    if scorer.stage is None and state is None:
+    if not scorer.is_stateful and state is None:
         return None, []
     fresh = scorer.new_state()
     if state is None:
         return fresh, [
-            "the model has neighbour features and nothing is known of the hosts at the first record; --state FILE "
+            f"the model has {scorer.depends_on} and nothing is known of the hosts at the first record; --state FILE "
             "carries what is known from job to job"
         ]
     if not isinstance(state, str):
         return state, []
     if not os.path.exists(state):
         return fresh, [f"{state!r} does not exist yet: nothing is known of the hosts at the first record"]
-    return FeatureState.load(state, fresh.declaration), []
+    return scorer.load_state(state), []

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from netsieve.engine.errors import NetsieveError, StateError
+from netsieve.engine.features.clock import end_times
 from netsieve.engine.features.state import FeatureState
 from netsieve.engine.scoring.manifest import InputFingerprint, PartEntry, part_names
 from netsieve.engine.scoring.parts import STATE_SUFFIX, PartsJob, PartTask
@@ -77,7 +78,7 @@ class OrderedPartsJob(PartsJob):
             name = self._manifest.entries[path].state
             if name is not None:
                 with suppress(StateError):
-                    self._state = FeatureState.load(self._path(name), self._state.declaration)
+                    self._state = self._scorer.load_state(self._path(name))
                     self._last = path
                     return number
         return 0
@@ -136,7 +137,8 @@ def _remove_state(entries: dict[str, PartEntry], path: str, folder: str) -> None
 def first_time(scorer: Scorer, path: str, reading: ReadOptions) -> float:
     """Return the time of a file's first record that has one, seconds since 1970; infinite where none can be told."""
     schema = scorer.schema
-    assert scorer.stage is not None
+    clock = schema.neighbours or schema.windows
+    assert clock is not None
     needed = schema.input_columns
     request = ColumnRequest(columns=needed, kinds=schema.column_kinds(), open=schema.open_categories())
     inputs = Inputs([path], needed, request, reading, record_type=schema.record_type, reading=schema.reading)
@@ -144,7 +146,7 @@ def first_time(scorer: Scorer, path: str, reading: ReadOptions) -> float:
         for item in inputs.numbered_blocks():
             _, source, block = item.pop()
             parsed = source.parse(block)
-            times = scorer.stage.prepare(parsed.frame, parsed.end_time).end_time
+            times = end_times(parsed.frame, clock, parsed.end_time)
             known = times[np.isfinite(times)]
             if len(known):
                 return float(known[0])

@@ -18,6 +18,7 @@ from netsieve.engine.features.encoding import Encoder, write_rows
 from netsieve.engine.features.schema import FeatureSchema
 from netsieve.engine.features.stage import NeighbourStage
 from netsieve.engine.features.state import FeatureState
+from netsieve.engine.features.window_stage import RecordWindows, WindowStage
 from netsieve.engine.processors import available_processors
 from netsieve.engine.scoring.backend import Device, OnnxRuntimeBackend, check_probes
 from netsieve.engine.scoring.model_file import ModelFile
@@ -40,6 +41,8 @@ THREADED_ROWS: Final = 16_384
 """Rows from which a frame or matrix is scored on several threads; below, starting them costs more than they save."""
 LAZY_CHUNK_ROWS: Final = 131_072
 """Rows of a lazy frame that are in memory at once."""
+WINDOW_ROWS: Final = 65_536
+"""Rows of a frame whose windows are found at once."""
 
 
 class OneScore(NamedTuple):
@@ -79,6 +82,8 @@ class Scorer:
     ----------
     stage
         Computes the model's neighbour features; None where it has none.
+    windows
+        Finds the windows that the model takes; None where it takes single records.
 
     Examples
     --------
@@ -114,12 +119,14 @@ class Scorer:
         self.max_queued_batches = max_queued_batches
         # On a GPU one caller at a time is enough
         self.threads = (threads or available_processors()) if device == "cpu" else 1
-        chosen = batch_size or (GPU_BATCH if device == "cuda" else _best_batch_size(self.model_file))
+        chosen = batch_size or _best_batch_size(self.model_file, device)
         self.batch_size = -(-chosen // BATCH_STEP) * BATCH_STEP
         self._process = os.getpid()
         self._encoder = Encoder(self.model_file.schema)
         neighbours = self.model_file.schema.neighbours
         self.stage = None if neighbours is None else NeighbourStage(neighbours)
+        layout = self.model_file.schema.window_layout
+        self.windows = None if layout is None else WindowStage(layout)
         self._warned = False
         self._backend = OnnxRuntimeBackend(self.model_file, device)
         check_probes(self._backend, self.model_file)
@@ -186,17 +193,39 @@ class Scorer:
         other._set_threshold(policy)
         return other
 
+    @property
+    def is_stateful(self) -> bool:
+        """Whether a record's score depends on those before it: the model has neighbour features, or takes windows."""
+        return self.stage is not None or self.windows is not None
+
+    @property
+    def depends_on(self) -> str:
+        """What makes a record's score depend on those before it, in words; empty where nothing does."""
+        declared = {"neighbour features": self.stage, "windows of several records": self.windows}
+        return " and ".join(name for name, stage in declared.items() if stage is not None)
+
     def new_state(self) -> FeatureState:
-        """Return a state that knows nothing yet, for a model with neighbour features.
+        """Return a state that knows nothing yet, for a model with neighbour features or windows.
 
         Raises
         ------
         StateError
-            The model has none.
+            The model has neither.
         """
-        if self.stage is None:
+        if not self.is_stateful:
             raise StateError(f"{self.model_file.name} has no neighbour features and takes no state; leave it out")
-        return FeatureState(self.stage.declaration)
+        return FeatureState(self.schema.neighbours, self.schema.window_layout)
+
+    def load_state(self, path: str | os.PathLike[str]) -> FeatureState:
+        """Read a state from a file that :meth:`~netsieve.engine.features.state.FeatureState.save` wrote.
+
+        Raises
+        ------
+        StateError
+            There is no such file, it is damaged or another model's, or the model takes no state.
+        """
+        self.new_state()  # raises where the model takes none
+        return FeatureState.load(path, self.schema.neighbours, self.schema.window_layout)
 
     def score(self, frame: Any, *, state: FeatureState | None = None) -> pl.DataFrame:
         """Score the records of a frame.
@@ -208,8 +237,8 @@ class Scorer:
             interface: pandas DataFrame, pyarrow Table, DuckDB relation. It has at least the columns that the schema
             reads (``schema.input_columns``).
         state
-            For a model with neighbour features: what is known of the hosts so far. The frame's records come after
-            those seen with it, and it is updated. Without one nothing is known at the frame's first record.
+            For a model with neighbour features or windows: what is known of the hosts so far. The frame's records
+            come after those seen with it, and it is updated. Without one nothing is known at the frame's first record.
 
         Returns
         -------
@@ -248,13 +277,22 @@ class Scorer:
             wanted = [name for name in names if name in set(self.schema.input_columns)]
             pieces = frame.select(wanted).collect_batches(chunk_size=LAZY_CHUNK_ROWS, maintain_order=True)
             state = self._state_or_new(state)
-            scores = [self.anomaly_scores(piece, threads=threads, state=state) for piece in pieces]
-            return np.concatenate([np.empty(0, np.float32), *scores])
+            parts = [self.anomaly_scores(piece, threads=threads, state=state) for piece in pieces]
+            return np.concatenate([np.empty(0, np.float32), *parts])
         table = _polars_frame(frame)
         state = self._state_or_new(state)
         if self.stage is not None:
             table = self.stage.apply(table, state=state)
-        return self.computed_scores(table, threads=threads)
+        if self.windows is None or state is None:
+            return self.computed_scores(table, threads=threads)
+        seen, columns = self.windows.prepare(table), self._encoder.column_arrays(table)
+        scores = np.empty(table.height, dtype=np.float32)
+        for start in range(0, len(scores), WINDOW_ROWS):
+            rows = slice(start, min(start + WINDOW_ROWS, len(scores)))
+            x = np.empty((rows.stop - start, len(columns)), dtype=np.float32)
+            write_rows(columns, start, x)
+            scores[rows] = self.window_scores(self.windows.update(seen[rows], x, state), threads=threads)
+        return scores
 
     def computed_scores(self, table: pl.DataFrame, *, threads: int | None = None) -> NDArray[np.float32]:
         """Return the scores of a frame that has all features, the computed ones among them, float32 ``[n]``."""
@@ -271,6 +309,34 @@ class Scorer:
 
         return self._all_scores(table.height, score_batches, threads)
 
+    def encode(self, table: pl.DataFrame) -> NDArray[np.float32]:
+        """Return the raw matrix of a frame that has all features, float32 ``[n, n_features]``.
+
+        Computed features that the frame lacks are missing; :meth:`with_computed` puts them in.
+        """
+        computed = () if self.stage is None else self.stage.declaration.columns
+        lacking = [pl.lit(None, pl.Float32).alias(name) for name in computed if name not in table.columns]
+        return self._encoder.encode(table.with_columns(lacking))
+
+    def with_computed(self, x: NDArray[np.float32], computed: Iterable[pl.Series]) -> NDArray[np.float32]:
+        """Return the raw matrix with computed features written into their places."""
+        for column in computed:
+            self._encoder.write_column(column, x)
+        return x
+
+    def window_scores(self, windows: RecordWindows, *, threads: int | None = None) -> NDArray[np.float32]:
+        """Return the scores of records whose windows were found, float32 ``[n]``."""
+        self._check_process()
+
+        def score_batches(starts: Iterable[int], scores: NDArray[np.float32]) -> None:
+            x = np.empty((min(self.batch_size, len(scores)), *self.schema.row_shape), dtype=np.float32)
+            for start in starts:
+                batch = x[: len(scores) - start]
+                windows.write(np.arange(start, start + len(batch)), batch)
+                scores[start : start + len(batch)] = self._backend.score(batch)
+
+        return self._all_scores(len(windows), score_batches, threads)
+
     def score_matrix(self, x: ArrayLike, *, threads: int | None = None) -> NDArray[np.float32]:
         """Return the scores of a raw matrix, float32 ``[n]``.
 
@@ -278,8 +344,9 @@ class Scorer:
         ----------
         x
             ``[n, n_features]`` in the order of :attr:`schema`, raw units, NaN for missing, categories as codes;
-            what :meth:`netsieve.engine.features.encoding.Encoder.encode` returns. float32 in C order is taken
-            as it is; float64, integers and other orders are copied batch by batch.
+            what :meth:`netsieve.engine.features.encoding.Encoder.encode` returns. For a model of windows ``[n, window,
+            n_features]``, the record's own row last and rows of NaN before the first. float32 in C order is taken as
+            it is; float64, integers and other orders are copied batch by batch.
         threads
             Instead of the scorer's own number.
 
@@ -290,8 +357,9 @@ class Scorer:
         """
         self._check_process()
         matrix = np.asarray(x)
-        expected = len(self.schema.features)
-        if matrix.ndim != 2 or matrix.shape[1] != expected:
+        shape = self.schema.row_shape
+        if matrix.shape[1:] != shape or not matrix.ndim:
+            expected = ", ".join(map(str, shape))
             raise SchemaError(f"the matrix has the shape {list(matrix.shape)}, where [n, {expected}] is expected")
         if matrix.dtype.kind not in "fiub":
             raise SchemaError(f"the matrix is of {matrix.dtype}, where float32 is expected; encode frames with Encoder")
@@ -312,7 +380,7 @@ class Scorer:
         record
             A value for each column that the schema reads, None where it is missing; other keys are left alone.
         state
-            As in :meth:`score`. A model with neighbour features must have it.
+            As in :meth:`score`. A model with neighbour features or windows must have it.
 
         Returns
         -------
@@ -326,18 +394,21 @@ class Scorer:
         EncodeError
             A value cannot be held by its feature.
         StateError
-            The model has neighbour features and there is no state, or one of another model.
+            The model has neighbour features or windows and there is no state, or one of another model.
         """
         self._check_process()
-        if self.stage is not None or state is not None:
+        if self.is_stateful or state is not None:
             record = self._with_neighbours(record, state)
         x = np.empty((1, len(self.schema.features)), dtype=np.float32)
         self._encoder.encode_record(record, x)
+        if self.windows is not None and state is not None:
+            seen = self.windows.prepare(_one_row(record, self.windows.layout.windows.input_columns))
+            x = self.windows.update(seen, x, state).windows()
         score = float(self._backend.score(x)[0])
         return OneScore(score, score > self._threshold)
 
     def feature_error(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return each feature's part of the scores of a raw matrix, float32 ``[n, n_features]``.
+        """Return each feature's part of the scores of a raw matrix or of windows, float32, shaped as ``x``.
 
         Raises
         ------
@@ -382,14 +453,14 @@ class Scorer:
         return score_folder(self, [inputs] if isinstance(inputs, str) else inputs, folder, **options)
 
     def _state_or_new(self, state: FeatureState | None) -> FeatureState | None:
-        if self.stage is None:
+        if not self.is_stateful:
             if state is not None:
                 self.new_state()  # raises
             return None
         if state is None:
             if not self._warned:
                 warnings.warn(
-                    f"{self.model_file.name} has neighbour features and no state was given: nothing is known at the "
+                    f"{self.model_file.name} has {self.depends_on} and no state was given: nothing is known at the "
                     "first record; pass state=scorer.new_state(), and the same one for what follows",
                     stacklevel=4,
                 )
@@ -398,14 +469,15 @@ class Scorer:
         return state
 
     def _with_neighbours(self, record: Mapping[str, Any], state: FeatureState | None) -> Mapping[str, Any]:
-        if self.stage is None or state is None:
+        if state is None or not self.is_stateful:
             self.new_state()  # raises where the model takes none
             raise StateError(
-                f"{self.model_file.name} has neighbour features, which one record alone does not have; pass "
+                f"{self.model_file.name} has {self.depends_on}, which one record alone does not have; pass "
                 "state=scorer.new_state(), and the same one for what follows"
             )
-        values = {name: [record[name]] for name in self.stage.declaration.input_columns if name in record}
-        computed = self.stage.apply(pl.DataFrame(values, strict=False), state=state)
+        if self.stage is None:
+            return record
+        computed = self.stage.apply(_one_row(record, self.stage.declaration.input_columns), state=state)
         return {**record, **computed.select(self.stage.declaration.columns).row(0, named=True)}
 
     def _all_scores(
@@ -471,10 +543,18 @@ def _check_at_least(name: str, value: int, least: int) -> None:
         raise ValueError(f"{name} is {value}, where at least {least} is expected")
 
 
-def _best_batch_size(model: ModelFile) -> int:
+def _one_row(record: Mapping[str, Any], names: Iterable[str]) -> pl.DataFrame:
+    """Return those of a record's columns that it has, as a frame."""
+    return pl.DataFrame({name: [record[name]] for name in names if name in record}, strict=False)
+
+
+def _best_batch_size(model: ModelFile, device: Device) -> int:
+    steps = math.prod(model.schema.row_shape) // model.n_features
+    if device == "cuda":
+        return max(GPU_BATCH // steps, BATCH_STEP)
     # Weights and look-up tables have a column for each of what they put out; a table's rows are no activation
     widest = max((array.shape[1] for array in model.initializers.values() if array.ndim == 2), default=1)
-    rows = ACTIVATION_BYTES // (4 * max(widest, model.n_features))
+    rows = ACTIVATION_BYTES // (4 * max(widest, model.n_features) * steps)
     return int(np.clip(2 ** (max(rows, 1).bit_length() - 1), BATCH_STEP, LARGEST_BATCH))
 
 

@@ -32,6 +32,9 @@ FEATURE_QUANTILE_COUNT: Final = 101
 """Quantiles kept of each numeric feature: the percentiles."""
 PROBE_COUNT: Final = 64
 """Rows kept with their scores, so that a backend can be checked when it loads the model."""
+LARGEST_PROBES: Final = 65_536
+"""Numbers in all of them: of long windows there are fewer, since they are written as text."""
+FEWEST_PROBES: Final = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,8 +85,9 @@ class Calibration:
     features
         One entry per schema feature in matrix order; empty where the rows were not given.
     probe_rows, probe_scores
-        float32 ``[64, n_features]`` raw matrix rows (NaN is missing) and float32 ``[64]`` scores, ordered by
-        score and spread evenly over its ranks. Fewer where there were fewer rows; none where none were given.
+        float32 ``[64, n_features]`` raw matrix rows (NaN is missing), windows ``[64, window, n_features]``, and float32
+        ``[64]`` scores, ordered by score and spread evenly over its ranks. Fewer where there were fewer rows or they
+        are large; none where none were given.
     """
 
     population: Population
@@ -119,10 +123,12 @@ class Calibration:
         scores
             ``[n]``, finite; taken as float32.
         x
-            float32 ``[n, n_features]``, the raw matrix that was scored (NaN is missing, categories are codes).
-            Needs ``schema``.
+            float32 ``[n, n_features]``, the raw matrix that was scored (NaN is missing, categories are codes), or
+            windows ``[n, window, n_features]``, of which the features' values are those of the last row. Needs
+            ``schema``.
         feature_errors
-            ``[n, n_features]``, each feature's part of the score. Needs ``schema``.
+            ``[n, n_features]``, each feature's part of the score; of windows ``[n, window, n_features]``, which are
+            added up. Needs ``schema``.
         schema
             Names and kinds of the features.
         population
@@ -138,7 +144,7 @@ class Calibration:
             raise ThresholdError(f"population {population!r} is not known; it is 'normal' or 'unlabelled'")
         ordered = np.sort(values).astype(np.float64)
         positive = np.log(ordered[ordered > 0])
-        probes = probe_positions(values) if x is not None else np.empty(0, dtype=np.int64)
+        probes = probe_positions(values, 1 if x is None else x[0].size) if x is not None else np.empty(0, np.int64)
         features: tuple[FeatureCalibration, ...] = ()
         if x is not None or feature_errors is not None:
             features = fit_features(len(values), x, feature_errors, schema)
@@ -227,7 +233,7 @@ class Calibration:
                 }
                 for feature in self.features
             ],
-            "probe_rows": [_shortest(row) for row in self.probe_rows],
+            "probe_rows": [_shortest_rows(row) for row in self.probe_rows],
             "probe_scores": _shortest(self.probe_scores),
         }
         return json.dumps(content, allow_nan=False, separators=(",", ":"))
@@ -243,7 +249,7 @@ class Calibration:
         """
         try:
             content = json.loads(text)
-            probe_rows = [_floats(row) for row in content["probe_rows"]]
+            probe_rows = [_float_rows(row) for row in content["probe_rows"]]
             calibration = cls(
                 population=content["population"],
                 n=int(content["n"]),
@@ -310,10 +316,19 @@ def checked_scores(scores: ArrayLike) -> NDArray[np.float32]:
     return values
 
 
-def probe_positions(scores: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Return up to 64 row positions whose scores are spread evenly over the ranks, smallest and largest included."""
+def probe_positions(scores: NDArray[np.float32], row_size: int = 1) -> NDArray[np.int64]:
+    """Return up to 64 row positions whose scores are spread evenly over the ranks, smallest and largest included.
+
+    Parameters
+    ----------
+    scores
+        float32 ``[n]``.
+    row_size
+        Numbers of a row: of large ones there are fewer.
+    """
     order = np.argsort(scores, kind="stable")
-    ranks = np.linspace(0, len(scores) - 1, min(PROBE_COUNT, len(scores))).round().astype(np.int64)
+    count = min(max(LARGEST_PROBES // max(row_size, 1), FEWEST_PROBES), PROBE_COUNT, len(scores))
+    ranks = np.linspace(0, len(scores) - 1, count).round().astype(np.int64)
     return np.asarray(order[ranks], dtype=np.int64)
 
 
@@ -326,10 +341,13 @@ def fit_features(
     """Return the calibration of each feature; parameters and errors are those of :meth:`Calibration.fit`."""
     if schema is None:
         raise ThresholdError("feature values or errors need the schema that names them")
-    expected = (rows, len(schema.features))
+    expected = (rows, *schema.row_shape)
     for what, matrix in (("x", x), ("feature_errors", feature_errors)):
         if matrix is not None and matrix.shape != expected:
             raise ThresholdError(f"{what} has shape {list(matrix.shape)}; {list(expected)} is expected")
+    if len(schema.row_shape) > 1:
+        x = None if x is None else x[:, -1]
+        feature_errors = None if feature_errors is None else np.nansum(feature_errors, axis=1)
     features = []
     for column, feature in enumerate(schema.features):
         quantiles, counts, missing_rate = None, None, 0.0
@@ -368,6 +386,14 @@ def count_codes(codes: NDArray[np.floating[Any]], code_count: int) -> NDArray[np
 def _shortest(values: NDArray[np.float32]) -> list[float | None]:
     """Return the shortest decimals that name the float32 values; NaN becomes None."""
     return [None if text == "nan" else float(text) for text in map(str, values)]
+
+
+def _shortest_rows(row: NDArray[np.float32]) -> list[Any]:
+    return _shortest(row) if row.ndim == 1 else [_shortest(step) for step in row]
+
+
+def _float_rows(row: list[Any]) -> NDArray[np.float32]:
+    return np.stack([_floats(step) for step in row]) if row and isinstance(row[0], list) else _floats(row)
 
 
 def _floats(values: Sequence[float | None]) -> NDArray[np.float32]:

@@ -113,7 +113,7 @@ def compare_detectors(
     scores: list[ValidationScore] = []
     for name in names:
         entry = detector_entry(name)
-        if entry.supervised or entry.scaling is not None:
+        if entry.supervised or entry.sequence or entry.scaling is not None:
             raise TrainingError(
                 f"{name} takes other data than the rest and cannot be compared with them; train it alone"
             )

@@ -18,10 +18,12 @@ from netsieve.engine.features.preprocessing import with_scaling
 from netsieve.engine.features.schema import FeatureSchema, Scaling
 from netsieve.engine.features.schema_file import schema_declaration
 from netsieve.engine.features.stage import NeighbourStage
+from netsieve.engine.features.windows import Windows
 from netsieve.engine.training.balance import balanced_rows
 from netsieve.engine.training.labels import normal_records, record_time
 from netsieve.engine.training.neighbours import add_neighbours, computed_frame, with_declaration
 from netsieve.engine.training.splits import Splits, SplitShares, split_records
+from netsieve.engine.training.windows import affordable, largest_part, linked_records, part_of_records, part_windows
 
 LARGEST_PART: Final = 1_000_000
 """Records of a part beyond this many are left out, drawn at random, so that memory stays bounded."""
@@ -32,7 +34,7 @@ Matrix = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingData:
-    """Encoded records in their parts, float32 ``[m, n_features]`` each.
+    """Encoded records in their parts, float32 ``[m, n_features]`` each, or their windows ``[m, window, n_features]``.
 
     Attributes
     ----------
@@ -49,7 +51,9 @@ class TrainingData:
     train_left_out
         Records of busy pairs that were left out of training and validation.
     time_column
-        Column that the parts follow each other by; None where they were drawn at random.
+        Column that the parts follow each other by; None where there is none.
+    notes
+        What the reader should know.
     """
 
     schema: FeatureSchema
@@ -65,6 +69,7 @@ class TrainingData:
     without_label: int
     train_left_out: int
     time_column: str | None
+    notes: tuple[str, ...] = ()
 
     @property
     def labelled(self) -> bool:
@@ -81,6 +86,7 @@ def prepare_data(
     ignore: Sequence[str] = (),
     schema_overrides: Mapping[str, Any] | None = None,
     neighbours: bool | Neighbours = False,
+    windows: Windows | None = None,
     scaling: Scaling | None = None,
     schema: FeatureSchema | None = None,
     time_column: str | None = None,
@@ -94,6 +100,10 @@ def prepare_data(
     ----------
     frame, label, normal, features, ignore, schema_overrides, neighbours, time_column, shares, balance_pairs, seed
         As for :func:`netsieve.engine.training.job.train_detector`.
+    windows
+        The records taken together for a detector of windows
+        (:func:`netsieve.engine.features.layouts.declare_windows`). They are found among all records of the frame, in
+        order. Without a column of times whole entities are drawn for the parts.
     scaling
         How all numbers are scaled, whatever the overrides say; None leaves it to them.
     schema
@@ -115,6 +125,9 @@ def prepare_data(
         is_normal, labelled = normal_records(frame, label, normal)
     if schema is not None:
         neighbours = schema.neighbours or False
+        windows = schema.windows
+    if windows is not None:
+        ignore = ignored_with_entity(ignore, windows.entity, features, schema_overrides)
     frame, declaration = _with_neighbours(frame, neighbours, schema_overrides, is_normal, shares)
     unfitted = inferred_schema(
         frame, declaration, features=features, ignore=ignore, label=label, overrides=schema_overrides
@@ -122,23 +135,64 @@ def prepare_data(
     if scaling is not None:
         unfitted = with_scaling(unfitted, scaling)
     time = record_time(frame, unfitted, time_column)
-    splits = _split_labelled(is_normal, labelled, None if time is None else time[1], shares, seed)
+    linked, largest = None, LARGEST_PART
+    if windows is not None:
+        windows = affordable(windows, len(unfitted.features)) if schema is None else windows
+        largest = min(LARGEST_PART, largest_part(windows, len(unfitted.features)))
+        linked = linked_records(frame, windows)
+    splits = _split_labelled(
+        is_normal,
+        labelled,
+        shares,
+        seed,
+        time=None if time is None else time[1],
+        groups=None if linked is None else linked.entities,
+    )
+    members = {} if linked is None else part_of_records(splits, frame.height)
+    splits = _drawn(splits, largest, seed)
     drawn = len(splits.train) + len(splits.validation)
     if is_normal is None and declaration is not None and balance_pairs:
         splits = _balanced(splits, frame, declaration, seed)
     if schema is None:
         schema = fit_schema(unfitted, frame[splits.train])
-    encoder = Encoder(schema)
+        if windows is not None:
+            schema = replace(schema, stateful=(*schema.stateful, windows.to_dict()))
+    if linked is None:
+        encoder = Encoder(schema)
+        parts = {name: encoder.encode(frame[getattr(splits, name)]) for name in PARTS}
+    else:
+        parts = part_windows(frame, schema, linked, splits, members)
     return TrainingData(
         schema=schema,
         splits=splits,
-        **{name: encoder.encode(frame[getattr(splits, name)]) for name in PARTS},
+        **parts,
         is_attack=None if is_normal is None else ~is_normal[splits.test],
         records=frame.height,
         without_label=int((~labelled).sum()),
         train_left_out=drawn - len(splits.train) - len(splits.validation),
         time_column=None if time is None else time[0],
+        notes=() if linked is None else linked.notes,
     )
+
+
+def ignored_with_entity(
+    ignore: Sequence[str],
+    entity: Sequence[str],
+    features: Sequence[str] = (),
+    overrides: Mapping[str, Any] | None = None,
+) -> list[str]:
+    """Return the columns to ignore, those of the windows' entity among them: who it is is no feature unless asked for.
+
+    Parameters
+    ----------
+    ignore, features, overrides
+        As for :func:`inferred_schema`.
+    entity
+        Columns of the entity.
+    """
+    declared = schema_declaration(overrides or {})
+    asked = {*features, *declared.features, *declared.columns}
+    return [*ignore, *(name for name in entity if name not in asked and name not in ignore)]
 
 
 def inferred_schema(
@@ -190,27 +244,35 @@ def _with_neighbours(
 def _split_labelled(
     is_normal: NDArray[np.bool_] | None,
     labelled: NDArray[np.bool_],
-    time: NDArray[np.float64] | None,
     shares: SplitShares | None,
     seed: int,
+    *,
+    time: NDArray[np.float64] | None,
+    groups: NDArray[np.int64] | None,
 ) -> Splits:
-    """Split the labelled records, and draw from parts that are larger than any use of them."""
+    """Split the labelled records."""
     kept = np.flatnonzero(labelled)
     splits = split_records(
         len(kept),
         normal=None if is_normal is None else is_normal[kept],
         time=None if time is None else time[kept],
+        groups=None if groups is None else groups[kept],
         shares=shares,
         seed=seed,
     )
+    return replace(splits, **{name: kept[getattr(splits, name)] for name in PARTS})
+
+
+def _drawn(splits: Splits, largest: int, seed: int) -> Splits:
+    """Draw from parts that are larger than any use of them."""
     generator = np.random.default_rng(seed)
     parts = {}
     for name in PARTS:
-        part = kept[getattr(splits, name)]
-        if len(part) > LARGEST_PART:
-            part = np.sort(generator.choice(part, LARGEST_PART, replace=False))
+        part = getattr(splits, name)
+        if len(part) > largest:
+            part = np.sort(generator.choice(part, largest, replace=False))
         parts[name] = part
-    return Splits(**parts, by_time=splits.by_time)
+    return replace(splits, **parts)
 
 
 def _balanced(splits: Splits, frame: pl.DataFrame, declaration: Neighbours, seed: int) -> Splits:

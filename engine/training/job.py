@@ -32,6 +32,7 @@ from netsieve.engine.thresholds.policy import Policy, best_f1_threshold, default
 from netsieve.engine.training.comparison import AUTO, VALIDATION_ATTACK_SHARE, ValidationScore, compare_detectors
 from netsieve.engine.training.data import PARTS, TrainingData, prepare_data
 from netsieve.engine.training.splits import Splits, SplitShares
+from netsieve.engine.training.windows import detector_windows
 
 DEFAULT_DETECTOR: Final = "autoencoder"
 SUPERVISED_SHARE: Final = 0.5
@@ -74,7 +75,10 @@ class TrainingResult:
         Of the test part, where labels were given and it holds attacks; else None. Where the test part chose the
         threshold (``f1``), of the half that did not.
     parity_rows
-        float32 ``[m, n_features]``, held-out encoded records that an export is checked on.
+        float32 ``[m, n_features]``, held-out encoded records, or windows ``[m, window, n_features]``, that an export is
+        checked on.
+    notes
+        What the reader should know of the data.
     """
 
     detector: Detector
@@ -85,6 +89,7 @@ class TrainingResult:
     splits: Splits
     evaluation: Evaluation | None
     parity_rows: NDArray[np.float32] = field(repr=False)
+    notes: tuple[str, ...] = ()
 
     def export(self, path: str | Path) -> Path:
         """Write the model file, and the weights beside it under the same name with ``.safetensors``.
@@ -168,6 +173,8 @@ def train_detector(
     ignore: Sequence[str] = (),
     schema_overrides: Mapping[str, Any] | None = None,
     neighbours: bool | Neighbours = False,
+    entity: Sequence[str] = (),
+    window: int | None = None,
     threshold: str | None = None,
     time_column: str | None = None,
     shares: SplitShares | None = None,
@@ -200,6 +207,11 @@ def train_detector(
         Windows that are not declared are those that the training part fills
         (:func:`netsieve.engine.training.neighbours.add_neighbours`). A
         declaration is taken as it is; columns that the frame has already are then not computed again.
+    entity
+        For a detector of windows: columns whose combination tells whose records follow each other (a host, a process, a
+        trace); by default the source that is known by the record type. The frame holds the records in their order.
+    window
+        Records of a window; None for 10. Going on from earlier weights takes both from there.
     threshold
         Default threshold policy; None takes the detector's own, or else a false-positive rate that the calibration
         supports. ``"f1"`` is chosen on half of the test records, and evaluated on the other half.
@@ -245,6 +257,11 @@ def train_detector(
         if label is None:
             raise TrainingError(f"{detector} learns from labelled attacks; name the label column and the normal value")
         shares = shares or SplitShares(attacks_train=SUPERVISED_SHARE)
+    windows = None
+    if earlier is None:
+        windows = detector_windows(
+            detector, frame, entity=entity, window=window, neighbours=neighbours, schema_overrides=schema_overrides
+        )
     data = prepare_data(
         frame,
         label=label,
@@ -253,6 +270,7 @@ def train_detector(
         ignore=ignore,
         schema_overrides=schema_overrides,
         neighbours=neighbours,
+        windows=windows,
         scaling=entry.scaling,
         schema=None if earlier is None else earlier.schema,
         time_column=time_column,
@@ -370,7 +388,7 @@ def training_result(
                 "test_attacks": None if is_attack is None else int(is_attack.sum()),
                 "test_chose_threshold": int((~evaluated).sum()),
             },
-            "split": "time" if data.splits.by_time else "random",
+            "split": "time" if data.splits.by_time else "entity" if data.splits.by_group else "random",
             "time_column": data.time_column,
             "data_fingerprint": data_fingerprint(data.schema, data.train),
             **provenance,
@@ -382,6 +400,7 @@ def training_result(
         splits=data.splits,
         evaluation=evaluation,
         parity_rows=_parity_rows(data.test, data.calibration, seed),
+        notes=data.notes,
     )
 
 

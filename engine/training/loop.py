@@ -119,8 +119,8 @@ def reproducible(seed: int) -> Iterator[None]:
 
 def train_network(
     network: nn.Module,
-    z_train: NDArray[np.float32],
-    z_validation: NDArray[np.float32],
+    z_train: NDArray[Any],
+    z_validation: NDArray[Any],
     parameters: LoopParameters,
     *,
     device: torch.device,
@@ -132,9 +132,10 @@ def train_network(
     Parameters
     ----------
     network
-        Maps ``[n, width]`` to ``[n, width]``; moved to ``device`` for training, back to the CPU at the end.
+        Maps ``[n, width]`` to ``[n, width]``, or what the objective takes; moved to ``device`` for training, back to
+        the CPU at the end.
     z_train, z_validation
-        float32 ``[n, width]``, prepared rows.
+        float32 ``[n, width]``, prepared rows; with an objective, of any shape and type that it takes.
     parameters
         Loss, optimiser, schedule, budget.
     device
@@ -243,7 +244,8 @@ def _disturbed(rows: Tensor, noise: tuple[float, float] | None) -> Tensor:
     if noise is None:
         return rows
     low, high = math.log(noise[0]), math.log(noise[1])
-    level = torch.exp(torch.rand(len(rows), 1, device=rows.device) * (high - low) + low)
+    one_each = (len(rows), *(1 for _ in rows.shape[1:]))
+    level = torch.exp(torch.rand(one_each, device=rows.device) * (high - low) + low)
     return rows + level * torch.randn_like(rows)
 
 

@@ -10,11 +10,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from netsieve.engine.features.clock import LARGEST_TIME, end_times
 from netsieve.engine.features.layouts import ALL, declare_neighbours
 from netsieve.engine.features.neighbours import Neighbours
 from netsieve.engine.features.schema import FeatureSchema
 from netsieve.engine.features.schema_file import schema_declaration
-from netsieve.engine.features.stage import LARGEST_TIME, NeighbourStage
+from netsieve.engine.features.stage import NeighbourStage
 from netsieve.engine.features.state import FeatureState
 from netsieve.engine.training.splits import SplitShares
 
@@ -86,10 +87,10 @@ def add_neighbours(
     record_type = declared.settings.get("record_type", record_type)
     section = declared.neighbours or {}
     declaration = declare_neighbours(frame, record_type=record_type, section=section)
-    times = NeighbourStage(declaration).end_time(frame)
+    times = end_times(frame, declaration, None)
     if declaration.duration is not None and "duration" not in section:
         by_start = replace(declaration, duration=None)
-        starts = NeighbourStage(by_start).end_time(frame)
+        starts = end_times(frame, by_start, None)
         if disorder(starts, declaration.windows[0]) < disorder(times, declaration.windows[0]):
             declaration, times = by_start, starts
     share = SplitShares().train if train_share is None else train_share
@@ -154,7 +155,7 @@ def _window_names(declaration: Neighbours) -> set[str]:
 def computed_frame(frame: pl.DataFrame, declaration: Neighbours) -> NeighbourFrame:
     """Return a frame with the features of a declaration, starting with nothing known."""
     stage, state = NeighbourStage(declaration), FeatureState(declaration)
-    end_time = stage.end_time(frame)
+    end_time = end_times(frame, stage.declaration, None)
     notes = []
     if disorder(end_time, declaration.windows[-1]) > LARGEST_DISORDER:
         order = np.argsort(end_time, kind="stable")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from netsieve.engine.errors import TrainingError
+
+SMALLEST_PART: Final = 0.5
+"""Of its share: where drawing whole groups gives less for a part, groups are not drawn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +60,9 @@ class Splits:
     attacks_train, attacks_validation
         Others that train and that choices are made with.
     by_time
-        Whether the parts follow each other in time, else they were drawn at random.
+        Whether the parts follow each other in time, or in the order of the records where they have no times.
+    by_group
+        Whether whole groups of records were drawn at random. Else, if not by time, records were.
     """
 
     train: NDArray[np.int64]
@@ -66,6 +72,7 @@ class Splits:
     attacks_train: NDArray[np.int64]
     attacks_validation: NDArray[np.int64]
     by_time: bool
+    by_group: bool = False
 
 
 def split_records(
@@ -73,6 +80,7 @@ def split_records(
     *,
     normal: NDArray[np.bool_] | None = None,
     time: NDArray[Any] | None = None,
+    groups: NDArray[np.int64] | None = None,
     shares: SplitShares | None = None,
     seed: int = 0,
 ) -> Splits:
@@ -88,6 +96,10 @@ def split_records(
     time
         ``[rows]``, anything that sorts; NaN or NaT (time unknown) counts as earliest. With it the parts follow each
         other in time; equal times keep the order of the records. None draws the parts at random.
+    groups
+        int64 ``[rows]``: records of which are drawn together where there is no time, so that no group of normal
+        records, and none of the others, is in two parts. Where there are too few groups for that, of either, its parts
+        follow each other in the order of the records.
     shares
         Shares of the normal records.
     seed
@@ -100,15 +112,22 @@ def split_records(
     """
     shares = shares or SplitShares()
     candidates = np.arange(rows) if normal is None else np.flatnonzero(normal)
-    order = _ordered(candidates, time, seed)
-    ends = np.floor(np.cumsum([shares.train, shares.validation, shares.calibration]) * len(order) + 1e-9)
-    train, validation, calibration, rest = np.split(order, ends.astype(np.int64))
+    own_shares = (shares.train, shares.validation, shares.calibration)
+    by_group = groups is not None and time is None
+    parts = _by_group(candidates, own_shares, groups, seed) if by_group else None
+    if parts is None and by_group:
+        by_group, time = False, np.arange(rows)
+    parts = parts or _cut(_ordered(candidates, time, seed), own_shares)
+    train, validation, calibration, rest = parts
     if min(len(train), len(validation), len(calibration)) == 0:
         kind = "records" if normal is None else "normal records"
-        raise TrainingError(f"got {len(order)} {kind}, too few to split into training, validation and calibration")
-    others = _ordered(np.empty(0, dtype=np.int64) if normal is None else np.flatnonzero(~normal), time, seed + 1)
-    ends = np.floor(np.cumsum([shares.attacks_train, shares.attacks_validation]) * len(others) + 1e-9)
-    attacks_train, attacks_validation, attacks_test = np.split(others, ends.astype(np.int64))
+        raise TrainingError(f"got {len(candidates)} {kind}, too few to split into training, validation and calibration")
+    others = np.empty(0, dtype=np.int64) if normal is None else np.flatnonzero(~normal)
+    attack_shares = (shares.attacks_train, shares.attacks_validation)
+    attack_parts = _by_group(others, attack_shares, groups, seed + 1) if by_group else None
+    attack_time = np.arange(rows) if by_group else time
+    attack_parts = attack_parts or _cut(_ordered(others, attack_time, seed + 1), attack_shares)
+    attacks_train, attacks_validation, attacks_test = attack_parts
     return Splits(
         train=np.sort(train),
         validation=np.sort(validation),
@@ -117,7 +136,30 @@ def split_records(
         attacks_train=np.sort(attacks_train),
         attacks_validation=np.sort(attacks_validation),
         by_time=time is not None,
+        by_group=by_group,
     )
+
+
+def _cut(order: NDArray[np.int64], shares: Sequence[float]) -> list[NDArray[np.int64]]:
+    """Return the records cut by shares, and the rest."""
+    return np.split(order, np.floor(np.cumsum(shares) * len(order) + 1e-9).astype(np.int64))
+
+
+def _by_group(
+    candidates: NDArray[np.int64], shares: Sequence[float], groups: NDArray[np.int64] | None, seed: int
+) -> list[NDArray[np.int64]] | None:
+    """Return whole groups of records drawn by shares, and the rest; None where there are too few groups for that."""
+    if groups is None:
+        return None
+    names, own = np.unique(groups[candidates], return_inverse=True)
+    drawn = np.random.default_rng(seed).permutation(len(names))[own]
+    order = np.argsort(drawn, kind="stable")
+    borders = np.concatenate([[0], np.cumsum(np.bincount(drawn, minlength=len(names)))]).astype(np.int64)
+    ends = np.cumsum(shares) * len(order)
+    nearest = borders[np.abs(borders[:, None] - ends).argmin(axis=0)]
+    parts = np.split(candidates[order], nearest)
+    sizes = [SMALLEST_PART * share * len(order) for share in shares]
+    return None if any(len(part) < size for part, size in zip(parts, sizes, strict=False)) else parts
 
 
 def _ordered(candidates: NDArray[np.int64], time: NDArray[Any] | None, seed: int) -> NDArray[np.int64]:
