@@ -21,8 +21,9 @@ TRACES: Final = """\
 
 A `lstm_tokens` over the calls of a trace learns from four of five of the training traces; the fifth stops the training,
 and by its loss the length of the training was chosen. A trace is an anomaly by the median or the mean of its calls'
-scores. Half of the validation traces set the threshold, the other half and all attacks test. Beside it the share of a
-trace's runs of six calls that no training trace holds (Forrest et al. 1996, as STIDE).
+scores. Half of the validation traces set the threshold, the other half and all attacks test; the last figure of each
+rate is the share of false positives where the held-out training traces set it. Beside it the share of a trace's runs of
+six calls that no training trace holds (Forrest et al. 1996, as STIDE).
 """
 DAYS: Final = """\
 ### Days of local addresses: cs448b
@@ -55,7 +56,7 @@ def sequence_sections(result: dict[str, Any]) -> Iterable[str]:
 
 
 def _trace_table(repeats: Sequence[dict[str, Any]]) -> Iterable[str]:
-    asked = [f"asked {rate:.0%}: false positives, recall, by training traces" for rate in RATES]
+    asked = [f"asked {rate:.0%}: false positives, recall, false positives otherwise" for rate in RATES]
     yield "| score of a trace | AUROC | against all validation traces | " + " | ".join(asked) + " |"
     yield "| --- | --- | --- |" + " --- |" * len(RATES)
     for name, title in SCORES.items():

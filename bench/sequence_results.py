@@ -39,7 +39,8 @@ QUICK_DRAWS: Final = 5_000
 TRACES: Final = "adfa_ld/adfa_ld_part-a.parquet"
 TRACE_WINDOW: Final = 16
 TRACE_PARAMETERS: Final = {"units": 128, "max_draws": 600_000, "patience": 30}
-"""Half as long a training left the held-out training traces a loss of 1.00 nats a call, this one 0.92."""
+"""Half as long a training left the held-out training traces a loss of 1.00 nats a call, this one 0.92. Windows of 32
+calls leave 0.91 at twice the cost, and rank the attacks no better (median 0.833, mean 0.838)."""
 RUN: Final = 6
 TRAINING_SHARE: Final = 0.8
 RATES: Final = (0.05, 0.01)
