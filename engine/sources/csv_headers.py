@@ -97,8 +97,8 @@ class HeaderWatch:
             self._changes += 1
             if self._changes > MOST_CHANGES:
                 raise SourceError(
-                    f"{block.source_file} has more than {MOST_CHANGES:,} header lines in mid-file that change the columns; "
-                    "take them out, or write each order of columns into a file of its own"
+                    f"{block.source_file} has more than {MOST_CHANGES:,} header lines in mid-file that change the "
+                    "columns; take them out, or write each order of columns into a file of its own"
                 )
             found = self._scan(block.data[: at - behind], False)
             if found.end:
