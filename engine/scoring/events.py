@@ -202,6 +202,8 @@ def _check(scorers: Mapping[str, Scorer], folder: str, reading: ReadOptions | No
         raise OutputError(f"{folder!r} is a file, where a folder for the outputs of all event types is expected")
     if reading is not None and reading.event_type is not None:
         raise SourceError(f"the event type {reading.event_type!r} is asked for, but the models name the types to read")
+    if reading is not None and (limits := reading.flow_limits):
+        raise SourceError(f"{', '.join(limits)}: only flows of packet captures end by these; leave them out")
     if reading is not None and reading.names is not None:
         raise SourceError(
             "names of columns are for text without a header line, which has no event types; leave them out"

@@ -13,6 +13,7 @@ from typing import Any, Final, Self
 from netsieve.engine.errors import OutputError, SourceError
 from netsieve.engine.scoring.summary import ScoreSummary
 from netsieve.engine.sinks.atomic import write_atomically
+from netsieve.engine.sources.source import add_skipped
 
 MANIFEST_NAME: Final = "manifest.json"
 MANIFEST_VERSION: Final = 1
@@ -122,8 +123,7 @@ class PartEntry:
         """Add the counts to those of a summary."""
         for name in COUNTS:
             setattr(summary, name, getattr(summary, name) + self.counts.get(name, 0))
-        for reason, lines in self.counts.get("skipped", {}).items():
-            summary.skipped[reason] = summary.skipped.get(reason, 0) + lines
+        add_skipped(summary.skipped, self.counts.get("skipped", {}))
 
 
 COUNTS: Final = ("rows_in", "rows_scored", "rows_rejected", "rows_skipped", "rows_written", "anomalies")

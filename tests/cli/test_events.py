@@ -118,6 +118,11 @@ def test_too_many_rejects_fail_the_job_and_leave_its_outputs(folder, capsys):
         ([*MODELS, "eve.json", "-o", "out.parquet"], "needs a folder as output, not 'out.parquet'"),
         ([*MODELS, "eve.json", "-o", "o/", "--resume"], "--resume goes on with a folder"),
         ([*MODELS, "eve.json", "-o", "o/", "--event-type", "dns"], "the models name the types to read"),
+        ([*MODELS, "eve.json", "-o", "o/", "--most-flows", "9"], "most_flows: only flows of packet captures end by"),
+        (
+            ["flow.onnx", "eve.json", "-o", "o.csv", "--idle-timeout", "9"],
+            "is of the format eve, and idle_timeout only of use",
+        ),
         ([*MODELS, "eve.json", "-o", "o/", "--input-format", "csv"], "of the format csv, where several event types"),
         ([*MODELS, "eve.json", "-o", "o/", "--state", "hosts/"], "takes no state"),
         ([*MODELS, "eve.json", "-o", "o/", "--threshold", "tls=fpr:0.1"], "there is no model for 'tls'"),
