@@ -92,6 +92,8 @@ class PartEntry:
         with neighbour features.
     history
         Fingerprint of this input and all that were scored before it; None for a model of single records.
+    first_time
+        Time of the input's first record that has one, seconds since 1970; None where it was not looked for.
     """
 
     input: str
@@ -105,6 +107,7 @@ class PartEntry:
     error: str | None = None
     state: str | None = None
     history: str | None = None
+    first_time: float | None = None
 
     def is_finished(self, folder: str, fingerprint: InputFingerprint, model: str, options: str) -> bool:
         """Whether the part is there, and was made of this very input, model and options."""
@@ -206,6 +209,8 @@ def _entry(content: dict[str, Any]) -> PartEntry:
             raise ValueError(f"the part {name!r} lies outside the folder")
     if not all(isinstance(entry.counts.get(name, 0), int) for name in COUNTS):
         raise ValueError(f"the counts of {entry.input!r} are no numbers")
+    if not isinstance(entry.first_time, int | float | None):
+        raise ValueError(f"the time of {entry.input!r} is no number")
     return entry
 
 
