@@ -146,6 +146,19 @@ def test_a_file_that_cannot_be_read_holds_up_those_behind_it(
     check_scores(scorer, files)
 
 
+def test_the_state_written_just_now_is_kept_where_the_part_is_gone(scorer: Scorer, files: list[str]) -> None:
+    run(scorer, files[:2])
+    header = gzip.decompress(Path(files[1]).read_bytes()).split(b"\n", 1)[0]
+    Path(files[1]).write_bytes(gzip.compress(header + b"\nragged,record\n"))
+    summary = score_folder(scorer, files[:2], "out", resume=True, keep="none", max_rejects=0.5)
+    assert summary.rows_rejected == 1
+    entry = Manifest.read("out").entries[files[1]]
+    assert entry.part is None
+    assert Path(f"out/{entry.rejects}").is_file()
+    assert Path(f"out/{entry.state}").is_file()
+    assert run(scorer, files[:1], resume=True).files_finished_before == 1
+
+
 def test_inputs_that_are_gone_hold_up_nothing(scorer: Scorer, files: list[str]) -> None:
     run(scorer, files[:3])
     Path(files[0]).rename("away")
