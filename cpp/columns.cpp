@@ -37,15 +37,19 @@ void register_columns(nb::module_& module) {
         .def_ro("named", &RecordScan::named,
                 "Offsets of the records and header lines whose first field is one of the header's.")
         .def_ro("overlong_open", &RecordScan::overlong_open,
-                "Whether the record at end is longer than max_record and its first line has no end yet.");
+                "Whether the record at end is longer than max_record and its first line has no end yet.")
+        .def_ro("more", &RecordScan::more,
+                "Whether the scan ended at the most records that were asked for, within the text.");
     module.def(
         "scan_records",
-        [](Text text, std::uint8_t delimiter, nb::bytes header, std::size_t max_record, bool final) {
+        [](Text text, std::uint8_t delimiter, nb::bytes header, std::size_t max_record, bool final,
+           std::size_t most_records) {
             const Dialect dialect{delimiter, {header.c_str(), header.size()}, max_record};
             nb::gil_scoped_release unlocked;
-            return scan_records(text.data(), text.size(), dialect, final);
+            return scan_records(text.data(), text.size(), dialect, final, most_records);
         },
         nb::arg("text"), nb::arg("delimiter"), nb::arg("header"), nb::arg("max_record"), nb::arg("final"),
+        nb::arg("most_records") = not_found,
         "Count the records of delimited text and find where the last complete one ends.\n\n"
         "A double quote opens a quoted field at the start of a field only; within, quotes are doubled, and\n"
         "delimiters and newlines are text. A record with text behind a closing quote, one that never closes its\n"
@@ -56,7 +60,8 @@ void register_columns(nb::module_& module) {
         "header\n    Bytes of the header line without its line end; records equal to it are counted apart. May be "
         "empty.\n"
         "max_record\n    Longest record in bytes.\n"
-        "final\n    Whether the text ends here: a record without line end is then complete.");
+        "final\n    Whether the text ends here: a record without line end is then complete.\n"
+        "most_records\n    The scan ends behind so many.");
     nb::class_<ParsedRecords>(module, "ParsedRecords", "What parse_records read.")
         .def_ro("records", &ParsedRecords::records, "Records, the rejected ones among them.")
         .def_ro("rows", &ParsedRecords::rows, "Records that were not rejected: the height of the columns.")

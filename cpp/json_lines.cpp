@@ -74,19 +74,20 @@ void register_json_lines(nb::module_& module) {
             "(counted on through all tables) or -1, start and end of the cell.");
     module.def(
         "scan_json_lines",
-        [](Text text, bool array, std::size_t max_record, bool final) {
+        [](Text text, bool array, std::size_t max_record, bool final, std::size_t most_records) {
             const JsonDialect dialect{array, max_record};
             nb::gil_scoped_release unlocked;
-            return scan_json_records(text.data(), text.size(), dialect, final);
+            return scan_json_records(text.data(), text.size(), dialect, final, most_records);
         },
-        nb::arg("text"), nb::arg("array"), nb::arg("max_record"), nb::arg("final"),
+        nb::arg("text"), nb::arg("array"), nb::arg("max_record"), nb::arg("final"), nb::arg("most_records") = not_found,
         "Count the records of JSON text and find where the last complete one ends.\n\n"
         "Parameters\n----------\n"
         "text\n    uint8 [n], beginning at a record.\n"
         "array\n    False: each line that is not blank is a record. True: the objects of one JSON array are, on any\n"
         "    number of lines.\n"
         "max_record\n    Longest record in bytes.\n"
-        "final\n    Whether the text ends here.");
+        "final\n    Whether the text ends here.\n"
+        "most_records\n    The scan ends behind so many.");
     module.def(
         "parse_json_lines",
         [](Text text, bool array, std::size_t max_record, const Selector& selector,

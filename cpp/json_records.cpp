@@ -134,10 +134,11 @@ JsonSpan walk_json_record(const std::uint8_t* text, std::size_t at, std::size_t 
     return walk_line(text, at, size, dialect.max_record, final);
 }
 
-RecordScan scan_json_records(const std::uint8_t* text, std::size_t size, const JsonDialect& dialect, bool final) {
+RecordScan scan_json_records(const std::uint8_t* text, std::size_t size, const JsonDialect& dialect, bool final,
+                             std::size_t most_records) {
     RecordScan found;
     std::size_t at = 0;
-    while (at < size) {
+    while (at < size && found.records < most_records) {
         const JsonSpan record = walk_json_record(text, at, size, dialect, final);
         if (record.kind == RecordKind::incomplete) break;
         if (record.next == not_found) {
@@ -151,6 +152,7 @@ RecordScan scan_json_records(const std::uint8_t* text, std::size_t size, const J
         at = record.next;
     }
     found.end = at;
+    found.more = found.records == most_records && at < size;
     if (dialect.array) found.lines = static_cast<std::size_t>(std::count(text, text + at, '\n'));
     return found;
 }

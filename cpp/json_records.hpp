@@ -30,6 +30,8 @@ struct JsonSpan {
 JsonSpan walk_json_record(const std::uint8_t* text, std::size_t at, std::size_t size, const JsonDialect& dialect,
                           bool final);
 
-RecordScan scan_json_records(const std::uint8_t* text, std::size_t size, const JsonDialect& dialect, bool final);
+// As scan_records.
+RecordScan scan_json_records(const std::uint8_t* text, std::size_t size, const JsonDialect& dialect, bool final,
+                             std::size_t most_records = not_found);
 
 }  // namespace netsieve

@@ -144,7 +144,8 @@ class HeaderFields {
 
 }  // namespace
 
-RecordScan scan_records(const std::uint8_t* text, std::size_t size, const Dialect& dialect, bool final) {
+RecordScan scan_records(const std::uint8_t* text, std::size_t size, const Dialect& dialect, bool final,
+                        std::size_t most_records) {
     RecordScan found;
     const HeaderFields fields(dialect);
     std::size_t start = 0;  // of the record at hand
@@ -162,9 +163,9 @@ RecordScan scan_records(const std::uint8_t* text, std::size_t size, const Dialec
         if (fields.begin(text, start, record.end)) found.named.push_back(start);
         found.lines += static_cast<std::size_t>(std::count(text + start, text + record.next, '\n'));
         start = record.next;
-        return true;
+        return found.records < most_records;
     };
-    bool more = true;
+    bool more = found.records < most_records;
     for (std::size_t at = 0; more && at + 64 <= size;) {
         std::uint64_t newlines = equal_mask_64(text + at, '\n');
         const std::uint64_t quotes = equal_mask_64(text + at, quote_byte);
@@ -181,8 +182,11 @@ RecordScan scan_records(const std::uint8_t* text, std::size_t size, const Dialec
             if (fields.begin(text, start, end)) found.named.push_back(start);
             ++found.lines;
             start = newline + 1;
+            if (found.records == most_records) break;
         }
-        if (quotes) {
+        if (found.records == most_records) {
+            more = false;
+        } else if (quotes) {
             more = walk();  // the record that holds the quote
             at = start;
         } else {
@@ -191,6 +195,7 @@ RecordScan scan_records(const std::uint8_t* text, std::size_t size, const Dialec
     }
     while (more && start < size) more = walk();
     found.end = start;
+    found.more = found.records == most_records && start < size;
     return found;
 }
 

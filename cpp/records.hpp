@@ -58,6 +58,7 @@ struct RecordScan {
     std::size_t lines = 0;
     std::size_t end = 0;
     bool overlong_open = false;
+    bool more = false;               // the scan ended at the most records that were asked for, within the text
     std::vector<std::size_t> named;  // where records begin whose first field is one of the header's
 };
 
@@ -67,7 +68,9 @@ RecordSpan walk_record(const std::uint8_t* text, std::size_t start, std::size_t 
 
 bool is_header(const std::uint8_t* text, std::size_t start, std::size_t end, std::string_view header);
 
-// Counts the records of a text that begins at one, and finds where the last complete one ends. final as above.
-RecordScan scan_records(const std::uint8_t* text, std::size_t size, const Dialect& dialect, bool final);
+// Counts the records of a text that begins at one, and finds where the last complete one ends, or that behind which
+// there are most_records. final as above.
+RecordScan scan_records(const std::uint8_t* text, std::size_t size, const Dialect& dialect, bool final,
+                        std::size_t most_records = not_found);
 
 }  // namespace netsieve

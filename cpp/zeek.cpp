@@ -35,22 +35,27 @@ void register_zeek(nb::module_& module) {
         .def_ro("end", &ZeekScan::end, "Offset behind the last line that was taken.")
         .def_ro("overlong_open", &ZeekScan::overlong_open,
                 "Whether the line at end is longer than max_record and has no end yet.")
+        .def_ro("more", &ZeekScan::more,
+                "Whether the scan ended at the most records that were asked for, within the text.")
         .def_ro("changed", &ZeekScan::changed, "Whether the line at end is a header line that says something new.");
     module.def(
         "scan_zeek",
-        [](Text text, const std::vector<nb::bytes>& known, std::size_t max_record, bool final) {
+        [](Text text, const std::vector<nb::bytes>& known, std::size_t max_record, bool final,
+           std::size_t most_records) {
             std::vector<std::string> lines;
             for (const nb::bytes& line : known) lines.push_back(text_of(line));
             nb::gil_scoped_release unlocked;
-            return scan_zeek_lines(text.data(), text.size(), lines, max_record, final);
+            return scan_zeek_lines(text.data(), text.size(), lines, max_record, final, most_records);
         },
         nb::arg("text"), nb::arg("known"), nb::arg("max_record"), nb::arg("final"),
+        nb::arg("most_records") = static_cast<std::size_t>(-1),
         "Count the lines of a Zeek log up to where the last whole one ends, or one says how to read on.\n\n"
         "Parameters\n----------\n"
         "text\n    uint8 [n], beginning at a line.\n"
         "known\n    Header lines without line end that are in force. Another one of their sort ends the scan.\n"
         "max_record\n    Longest line in bytes; a longer one is a record that parse_zeek rejects.\n"
-        "final\n    Whether the text ends here: a line without line end is then complete.");
+        "final\n    Whether the text ends here: a line without line end is then complete.\n"
+        "most_records\n    The scan ends behind so many.");
     nb::class_<ZeekRecords>(module, "ZeekRecords", "What parse_zeek read.")
         .def_ro("records", &ZeekRecords::records, "Records, the rejected ones among them.")
         .def_ro("rows", &ZeekRecords::rows, "Records that were not rejected: the height of the columns.")

@@ -43,7 +43,7 @@ Line line_at(const std::uint8_t* text, std::size_t start, std::size_t size, std:
 }
 
 ZeekScan scan_zeek_lines(const std::uint8_t* text, std::size_t size, const std::vector<std::string>& known,
-                         std::size_t max_record, bool final) {
+                         std::size_t max_record, bool final, std::size_t most_records) {
     constexpr std::size_t lookahead = 2;  // "\r\n"
     ZeekScan found;
     // The line at found.end, of whatever kind. Returns whether to go on.
@@ -68,8 +68,10 @@ ZeekScan scan_zeek_lines(const std::uint8_t* text, std::size_t size, const std::
         found.end = line.next;
         return true;
     };
-    for (std::size_t at = 0; at + 64 <= size; at += 64)
-        for (std::uint64_t newlines = equal_mask_64(text + at, '\n'); newlines; newlines &= newlines - 1) {
+    const auto is_full = [&] { return found.records == most_records; };
+    for (std::size_t at = 0; !is_full() && at + 64 <= size; at += 64)
+        for (std::uint64_t newlines = equal_mask_64(text + at, '\n'); !is_full() && newlines;
+             newlines &= newlines - 1) {
             const std::uint8_t first = text[found.end];
             if (first == '#' || first == '\r' || first == '\n' || first == byte_order_mark_begin) {
                 if (!take_line()) return found;
@@ -79,7 +81,8 @@ ZeekScan scan_zeek_lines(const std::uint8_t* text, std::size_t size, const std::
                 found.end = at + static_cast<std::size_t>(std::countr_zero(newlines)) + 1;
             }
         }
-    while (found.end < size && take_line()) continue;
+    while (!is_full() && found.end < size && take_line()) continue;
+    found.more = is_full() && found.end < size;
     return found;
 }
 

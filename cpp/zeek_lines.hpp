@@ -31,10 +31,11 @@ struct ZeekScan {
     std::size_t end = 0;
     bool overlong_open = false;
     bool changed = false;
+    bool more = false;  // the scan ended at the most records that were asked for, within the text
 };
 
 // Whole lines from the text's beginning, up to a header line that says something else than the known ones.
 ZeekScan scan_zeek_lines(const std::uint8_t* text, std::size_t size, const std::vector<std::string>& known,
-                         std::size_t max_record, bool final);
+                         std::size_t max_record, bool final, std::size_t most_records = static_cast<std::size_t>(-1));
 
 }  // namespace netsieve

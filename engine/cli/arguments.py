@@ -15,6 +15,7 @@ from netsieve.engine.processors import available_processors
 from netsieve.engine.sources.formats import FORMATS
 from netsieve.engine.sources.source import ReadOptions
 
+SHORTEST_SECONDS = 1e-6
 POLICY_HELP = "threshold policy, like fpr:0.001, contamination:0.01, percentile:95, mean_std:3"
 
 
@@ -53,10 +54,10 @@ def number(text: str) -> float:
 
 
 def seconds(text: str) -> float:
-    """Parse a positive number of seconds."""
+    """Parse a number of seconds, a microsecond at least: finer than that no time in a log is."""
     value = number(text)
-    if value <= 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no positive number of seconds")
+    if value < SHORTEST_SECONDS:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds of at least {SHORTEST_SECONDS:g}")
     return value
 
 

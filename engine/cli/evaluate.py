@@ -59,7 +59,8 @@ def run(options: argparse.Namespace) -> int:
 
     outputs = [path for path in (options.json, options.report) if path is not None]
     files = expand_inputs(options.data)
-    check_distinct(outputs, [options.model, *files])
+    named = [path for path in (options.columns, options.state) if path is not None]
+    check_distinct(outputs, [options.model, *named, *files])
     scorer = Scorer(options.model, threads=threads)
     asked = None if options.threshold is None else parse_policy(options.threshold)
     best_f1 = asked is not None and asked.needs_labels and str(asked) not in scorer.model_file.thresholds

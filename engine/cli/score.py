@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from netsieve.engine.cli.arguments import (
@@ -189,8 +190,7 @@ def _scored_events(options: argparse.Namespace, threads: int) -> ScoreSummary:
         )
     if options.resume:
         raise OutputError("--resume goes on with a folder that has a part for each input; leave it out with --model")
-    if options.json_summary is not None:
-        check_distinct([options.json_summary], [*options.models.values(), *data])
+    _check_event_paths(options, data)
     scorers = {event_type: _scorer(options, path, threads) for event_type, path in options.models.items()}
     for policy in options.threshold or ():
         event_type, named, own = policy.rpartition("=")
@@ -229,15 +229,35 @@ def _one_output_options(options: argparse.Namespace) -> dict[str, Any]:
 def _check_paths(options: argparse.Namespace) -> None:
     """Raise where the job would write over something that it reads, or that it writes elsewhere."""
     from netsieve.engine.scoring.entities import entities_path
-    from netsieve.engine.scoring.folder import is_folder
+    from netsieve.engine.scoring.folder import folder_paths, inputs_outside, is_folder
     from netsieve.engine.sinks.rejects import rejects_path
     from netsieve.engine.sources.inputs import expand_inputs
 
+    into_folder = is_folder(options.output)
+    files = inputs_outside(options.data, options.output) if into_folder else expand_inputs(options.data)
     outputs = [options.json_summary, options.state]
-    if not is_folder(options.output):
+    if not into_folder:
         outputs += [options.output, rejects_path(options.output, options.rejects)]
         outputs += [entities_path(options.output)] if options.by_entity is not None else []
-    inputs = [options.model, options.columns, *expand_inputs(options.data)]
+    elif options.json_summary is not None:
+        for path in folder_paths(files, options.output, options.format):
+            check_distinct([options.json_summary, path], [])
+    _check_distinct(outputs, [options.model, options.columns, *files])
+
+
+def _check_event_paths(options: argparse.Namespace, data: list[str]) -> None:
+    """Raise as :func:`_check_paths` does, for several event types in one pass."""
+    from netsieve.engine.scoring.events import events_rejects_path, output_paths
+    from netsieve.engine.scoring.folder import inputs_outside
+
+    by_entity = options.by_entity is not None
+    outputs = output_paths(options.models, options.output, options.format, state=options.state, by_entity=by_entity)
+    outputs.append(events_rejects_path(options.output, options.rejects))
+    files = inputs_outside(data, options.output)
+    _check_distinct([options.json_summary, *outputs], [*options.models.values(), options.columns, *files])
+
+
+def _check_distinct(outputs: Sequence[str | None], inputs: Sequence[str | None]) -> None:
     check_distinct(*([path for path in paths if path is not None] for paths in (outputs, inputs)))
 
 

@@ -148,8 +148,9 @@ def read_training_data(options: argparse.Namespace, files: Sequence[str]) -> Tra
 
     entry = DETECTORS.get(options.detector)
     overrides = None if options.schema is None else read_schema_file(options.schema)
-    reading = read_options(options).under({"declared": declared_kinds(overrides or {})})
-    reading = reading.under((overrides or {}).get("reading", {}))
+    remembered = (overrides or {}).get("reading", {})
+    declared = {**remembered.get("declared", {}), **declared_kinds(overrides or {})}
+    reading = read_options(options).under({**remembered, "declared": declared})
     read = read_frame(files, options=reading, max_rows=LARGEST_FRAME, seed=options.seed)
     frame = read.frame
     sampled = f", a sample of {read.rows_seen:,}" if read.rows_seen > frame.height else ""

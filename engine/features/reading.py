@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from netsieve.engine.errors import SchemaError
 
+SHORTEST_TIMEOUT: Final = 1e-6
 LONGEST_TIMEOUT: Final = 1e6
 MOST_FLOWS: Final = 2**30
 DECLARED_KINDS: Final = ("float", "string")
@@ -24,7 +25,7 @@ def _is_networks(value: Any) -> bool:
 
 def _is_seconds(value: Any) -> bool:
     number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    return number and 0 < value <= LONGEST_TIMEOUT
+    return number and SHORTEST_TIMEOUT <= value <= LONGEST_TIMEOUT
 
 
 def _is_count(value: Any) -> bool:
@@ -39,8 +40,8 @@ def _is_declaration(value: Any) -> bool:
 
 READING_KEYS: Final[dict[str, tuple[Callable[[Any], bool], str]]] = {
     "home_networks": (_is_networks, "a list of networks like '10.0.0.0/8'"),
-    "idle_timeout": (_is_seconds, f"a number of seconds up to {LONGEST_TIMEOUT:g}"),
-    "active_timeout": (_is_seconds, f"a number of seconds up to {LONGEST_TIMEOUT:g}"),
+    "idle_timeout": (_is_seconds, f"a number of seconds from {SHORTEST_TIMEOUT:g} to {LONGEST_TIMEOUT:g}"),
+    "active_timeout": (_is_seconds, f"a number of seconds from {SHORTEST_TIMEOUT:g} to {LONGEST_TIMEOUT:g}"),
     "most_flows": (_is_count, f"a whole number up to {MOST_FLOWS}"),
     "declared": (_is_declaration, f"a table of columns, each of the kind {' or '.join(DECLARED_KINDS)}"),
 }

@@ -271,6 +271,16 @@ class FeatureState:
         OutputError
             It cannot be written there.
         """
+        self.pending(path).commit()
+
+    def pending(self, path: str | os.PathLike[str]) -> PendingFile:
+        """Return a file with the state that is complete but for its name, for several outputs to appear together.
+
+        Raises
+        ------
+        OutputError
+            It cannot be written there.
+        """
         digest = hashlib.sha256()
         pending = PendingFile(os.fspath(path))
         try:
@@ -279,10 +289,11 @@ class FeatureState:
                     digest.update(part)
                     pending.write(part)
             pending.write(digest.digest())
+            pending.complete()
         except BaseException:
             pending.abort()
             raise
-        pending.commit()
+        return pending
 
     @classmethod
     def load(

@@ -22,7 +22,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from netsieve.engine.features.encoding import category_text
-from netsieve.engine.sinks.atomic import STANDARD_OUTPUT, write_atomically
+from netsieve.engine.sinks.atomic import STANDARD_OUTPUT, PendingFile, pending_file
 from netsieve.kernels import _native
 
 if TYPE_CHECKING:
@@ -166,7 +166,11 @@ class EntityRanking:
 
     def write(self, path: str) -> None:
         """Write the ranking as CSV, in one step."""
-        write_atomically(path, self.frame().write_csv(float_precision=6).encode())
+        self.pending(path).commit()
+
+    def pending(self, path: str) -> PendingFile:
+        """Return the ranking as a file of CSV that is complete but for its name."""
+        return pending_file(path, self.frame().write_csv(float_precision=6).encode())
 
     def notes(self) -> list[str]:
         """Return what the reader of the ranking should know."""

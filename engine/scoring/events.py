@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 from netsieve.engine.errors import OutputError, SchemaError, SourceError
+from netsieve.engine.scoring.entities import entities_path
 from netsieve.engine.scoring.files import finished, run_job
 from netsieve.engine.scoring.folder import SUFFIXES, inputs_outside
 from netsieve.engine.scoring.model_job import ModelJob
@@ -38,6 +39,30 @@ def events_path(folder: str, event_type: str, form: OutputFormat) -> str:
 def events_rejects_path(folder: str, asked: str | None = None) -> str:
     """Return where the rejects of all types go: as asked, else ``events.rejects.ndjson`` in the folder."""
     return asked if asked is not None else os.path.join(folder, f"events{REJECTS_SUFFIX}")
+
+
+def output_paths(
+    event_types: Collection[str], folder: str, format: OutputFormat | None, *, state: str | None, by_entity: bool
+) -> list[str]:
+    """Return all files that scoring event types into a folder may write, but that of the rejects.
+
+    Parameters
+    ----------
+    event_types
+        Those with a model.
+    folder, format, state
+        As for :func:`score_events`.
+    by_entity
+        Whether there are rankings of entities.
+    """
+    form = output_format(STANDARD_OUTPUT, format or "parquet")
+    paths = [events_path(folder, event_type, form) for event_type in event_types]
+    rankings = [entities_path(path) for path in paths] if by_entity else []
+    return paths + rankings + ([] if state is None else [_state_path(state, event_type) for event_type in event_types])
+
+
+def _state_path(folder: str, event_type: str) -> str:
+    return os.path.join(folder, event_type + STATE_SUFFIX)
 
 
 def score_events(
@@ -177,6 +202,8 @@ def _check(scorers: Mapping[str, Scorer], folder: str, reading: ReadOptions | No
         raise OutputError(f"{folder!r} is a file, where a folder for the outputs of all event types is expected")
     if reading is not None and reading.event_type is not None:
         raise SourceError(f"the event type {reading.event_type!r} is asked for, but the models name the types to read")
+    if reading is not None and (limits := reading.flow_limits):
+        raise SourceError(f"{', '.join(limits)}: only flows of packet captures end by these; leave them out")
     if reading is not None and reading.names is not None:
         raise SourceError(
             "names of columns are for text without a header line, which has no event types; leave them out"
@@ -210,7 +237,7 @@ def _states(
     stateful = [event_type for event_type, scorer in scorers.items() if scorer.is_stateful]
     if not stateful:
         next(iter(scorers.values())).new_state()  # raises
-    return {event_type: os.path.join(state, event_type + STATE_SUFFIX) for event_type in stateful}
+    return {event_type: _state_path(state, event_type) for event_type in stateful}
 
 
 @contextmanager

@@ -198,21 +198,29 @@ def run_job(
         summary.notes += _unique(note for job in jobs for note in job.further_notes())
         summary.check()
         failure = reject_failure(summary, max_rejects, rejected.path)
-        rejected.commit()
+        _commit(jobs if summary.rows_scored or not summary.rows_rejected else (), rejected, with_state=failure is None)
+        if not summary.rows_scored and summary.rows_rejected:
+            for job in jobs:
+                job.withdraw()
         summary.rejects = rejected.path if rejected.count else None
-        for job in jobs:
-            if summary.rows_scored or not summary.rows_rejected:
-                job.commit()
-            else:
-                job.abort()
-        for job in jobs if failure is None else ():
-            job.save_state()
     except BaseException:
         for job in jobs:
-            job.abort()
-        rejected.abort()
+            job.withdraw()
+        rejected.withdraw()
         raise
     return failure
+
+
+def _commit(jobs: Sequence[ModelJob], rejected: RejectsFile, *, with_state: bool) -> None:
+    """Let all files appear: first they are written to the end, which may fail, then they get their names."""
+    for job in jobs:
+        job.complete(with_state=with_state)
+    rejected.complete()
+    rejected.commit()
+    for job in jobs:
+        job.commit()
+    for job in jobs:
+        job.commit_state()
 
 
 def _unique(notes: Iterable[str]) -> list[str]:

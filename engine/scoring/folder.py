@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING, Any, Final
 from netsieve import __version__
 from netsieve.engine.errors import OutputError, RejectLimitError, UnreadFilesError
 from netsieve.engine.scoring.files import reject_failure
-from netsieve.engine.scoring.manifest import MANIFEST_NAME, Manifest, PartEntry
+from netsieve.engine.scoring.manifest import MANIFEST_NAME, Manifest, PartEntry, part_names
 from netsieve.engine.scoring.ordered_parts import OrderedPartsJob
-from netsieve.engine.scoring.parts import PartsJob
+from netsieve.engine.scoring.parts import STATE_SUFFIX, PartsJob
 from netsieve.engine.scoring.progress import Progress
 from netsieve.engine.scoring.summary import ScoreSummary, peak_rss_bytes
 from netsieve.engine.sinks.atomic import STANDARD_OUTPUT, output_error
+from netsieve.engine.sinks.rejects import REJECTS_SUFFIX
 from netsieve.engine.sinks.sink import OutputFormat, output_format
 from netsieve.engine.sources.bytestream import STANDARD_INPUT
 from netsieve.engine.sources.inputs import expand_inputs
@@ -168,6 +169,28 @@ def inputs_outside(inputs: Sequence[str], folder: str) -> list[str]:
     if not files:
         raise OutputError(f"all inputs lie in the output folder {folder!r}; name another folder")
     return files
+
+
+def folder_paths(files: Sequence[str], folder: str, format: OutputFormat | None) -> list[str]:
+    """Return all files that scoring files into a folder may write: parts, what lies beside them, and the manifest.
+
+    Parameters
+    ----------
+    files
+        Inputs.
+    folder, format
+        As for :func:`score_folder`.
+
+    Raises
+    ------
+    OutputError
+        What an earlier run left in the folder cannot be read.
+    """
+    form = output_format(STANDARD_OUTPUT, format or "parquet")
+    known = {path: entry.part for path, entry in Manifest.read(folder).entries.items() if entry.part}
+    parts = {*part_names(list(files), SUFFIXES[form], known).values(), *known.values()}
+    names = [part + suffix for part in sorted(parts) for suffix in ("", REJECTS_SUFFIX, STATE_SUFFIX)]
+    return [os.path.join(folder, name) for name in (MANIFEST_NAME, *names)]
 
 
 def _plain(reading: ReadOptions) -> dict[str, Any]:

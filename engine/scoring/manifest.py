@@ -13,6 +13,7 @@ from typing import Any, Final, Self
 from netsieve.engine.errors import OutputError, SourceError
 from netsieve.engine.scoring.summary import ScoreSummary
 from netsieve.engine.sinks.atomic import write_atomically
+from netsieve.engine.sources.source import add_skipped
 
 MANIFEST_NAME: Final = "manifest.json"
 MANIFEST_VERSION: Final = 1
@@ -91,6 +92,8 @@ class PartEntry:
         with neighbour features.
     history
         Fingerprint of this input and all that were scored before it; None for a model of single records.
+    first_time
+        Time of the input's first record that has one, seconds since 1970; None where it was not looked for.
     """
 
     input: str
@@ -104,6 +107,7 @@ class PartEntry:
     error: str | None = None
     state: str | None = None
     history: str | None = None
+    first_time: float | None = None
 
     def is_finished(self, folder: str, fingerprint: InputFingerprint, model: str, options: str) -> bool:
         """Whether the part is there, and was made of this very input, model and options."""
@@ -122,8 +126,7 @@ class PartEntry:
         """Add the counts to those of a summary."""
         for name in COUNTS:
             setattr(summary, name, getattr(summary, name) + self.counts.get(name, 0))
-        for reason, lines in self.counts.get("skipped", {}).items():
-            summary.skipped[reason] = summary.skipped.get(reason, 0) + lines
+        add_skipped(summary.skipped, self.counts.get("skipped", {}))
 
 
 COUNTS: Final = ("rows_in", "rows_scored", "rows_rejected", "rows_skipped", "rows_written", "anomalies")
@@ -206,6 +209,8 @@ def _entry(content: dict[str, Any]) -> PartEntry:
             raise ValueError(f"the part {name!r} lies outside the folder")
     if not all(isinstance(entry.counts.get(name, 0), int) for name in COUNTS):
         raise ValueError(f"the counts of {entry.input!r} are no numbers")
+    if not isinstance(entry.first_time, int | float | None):
+        raise ValueError(f"the time of {entry.input!r} is no number")
     return entry
 
 

@@ -16,6 +16,7 @@ from netsieve.engine.scoring.block_scores import ScoredBlock, Target
 from netsieve.engine.scoring.entities import EntityRanking, EntityRecords, entities_path
 from netsieve.engine.scoring.output_columns import TYPE_OF_KIND, Keep, OutputColumns
 from netsieve.engine.scoring.selection import BestRecords, Selection
+from netsieve.engine.sinks.atomic import PendingFile
 from netsieve.engine.sinks.sink import OutputFormat, Sink, open_sink
 
 if TYPE_CHECKING:
@@ -93,6 +94,8 @@ class ModelJob:
         self.rows_written = 0
         self.written: str | None = None
         self.ranked: str | None = None
+        self._pending_ranking: PendingFile | None = None
+        self._pending_state: PendingFile | None = None
 
     @property
     def further_paths(self) -> list[str]:
@@ -184,24 +187,44 @@ class ModelJob:
         notes = [*self._state_notes, *([] if self._known is None else self._known.notes())]
         return notes + ([] if self._ranking is None else self._ranking.notes())
 
+    def complete(self, *, with_state: bool) -> None:
+        """Write all files but for their names, so that those of all jobs can appear together.
+
+        Parameters
+        ----------
+        with_state
+            Whether what is known of the hosts is written, where a file was named.
+        """
+        assert self._sink is not None
+        self._sink.complete()
+        if self._ranking is not None and self._ranked is not None:
+            self._pending_ranking = self._ranking.pending(self._ranked)
+        if with_state and self._known is not None and self._state_file is not None:
+            self._pending_state = self._known.pending(self._state_file)
+
     def commit(self) -> None:
-        """Finish the output, and write the ranking."""
+        """Give the output and the ranking their names."""
         assert self._sink is not None
         self._sink.commit()
         self.written = self.output
-        if self._ranking is not None and self._ranked is not None:
-            self._ranking.write(self._ranked)
+        if self._pending_ranking is not None:
+            self._pending_ranking.commit()
             self.ranked = self._ranked
 
-    def save_state(self) -> None:
-        """Write what is known of the hosts, where a file was named."""
-        if self._known is not None and self._state_file is not None:
-            self._known.save(self._state_file)
+    def commit_state(self) -> None:
+        """Give the file of what is known of the hosts its name; it takes the place of the earlier one."""
+        if self._pending_state is not None:
+            self._pending_state.commit()
 
-    def abort(self) -> None:
-        """Leave no trace of the output; does nothing after :meth:`commit`."""
+    def withdraw(self) -> None:
+        """Leave no trace of the output and the ranking, also after :meth:`commit`."""
         if self._sink is not None:
-            self._sink.abort()
+            self._sink.withdraw()
+        if self._pending_ranking is not None:
+            self._pending_ranking.withdraw()
+        if self._pending_state is not None:
+            self._pending_state.abort()
+        self.written = self.ranked = None
 
 
 def _known_state(scorer: Scorer, state: str | FeatureState | None) -> tuple[FeatureState | None, list[str]]:

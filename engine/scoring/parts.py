@@ -212,10 +212,12 @@ class PartsJob:
 
     def _enter(self, entry: PartEntry, *, write: bool = True) -> None:
         earlier = self._manifest.entries.get(entry.input)
-        if earlier is not None and earlier.part not in (None, entry.part):
-            _remove(self._path(earlier.part or ""))
-            _remove(self._path(f"{earlier.part}{REJECTS_SUFFIX}"))
-            _remove(self._path(f"{earlier.part}{STATE_SUFFIX}"))
+        if earlier is not None and earlier.part is not None:
+            kept = {entry.part, entry.rejects, entry.state}
+            for suffix in ("", REJECTS_SUFFIX, STATE_SUFFIX):
+                name = earlier.part + suffix
+                if name not in kept:
+                    _remove(self._path(name))
         self._manifest.entries[entry.input] = entry
         self.rows_done += entry.counts.get("rows_in", 0)
         if write and time.monotonic() - self._written >= self._writing_seconds / WRITING_SHARE:

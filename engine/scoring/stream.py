@@ -144,6 +144,8 @@ class Inputs(JobInputs[Source]):
         How the files are read, where their content does not tell.
     record_type, reading
         What the model was trained on, and how that was read (``FeatureSchema.reading``).
+    block_bytes
+        Bytes of text in a block; None for what suits the records.
     """
 
     def __init__(
@@ -155,13 +157,14 @@ class Inputs(JobInputs[Source]):
         *,
         record_type: str = ANY_RECORD,
         reading: Mapping[str, Any] | None = None,
+        block_bytes: int | None = None,
     ) -> None:
         super().__init__(files)
         self._needed = needed
         self._request = request
         self._options = options_for(options, record_type, reading)
         self._record_type = record_type
-        self._block_bytes = block_bytes_for(record_type)
+        self._block_bytes = block_bytes_for(record_type) if block_bytes is None else block_bytes
 
     def _open(self, path: str) -> Source:
         source = open_source(path, columns=self._request, options=self._options, block_bytes=self._block_bytes)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from netsieve.engine.errors import NetsieveError
+from netsieve.engine.sources.source import add_skipped
 
 if TYPE_CHECKING:
     from netsieve.engine.scoring.block_scores import BlockResult
@@ -84,9 +85,8 @@ class ScoreSummary:
         self.rows_in += block.records
         self.rows_scored += block.scored
         self.rows_rejected += len(block.rejects)
-        for reason, lines in block.skipped.items():
-            self.skipped[reason] = self.skipped.get(reason, 0) + lines
-            self.rows_skipped += lines
+        add_skipped(self.skipped, block.skipped)
+        self.rows_skipped += sum(block.skipped.values())
         for column, cells in block.emptied.items():
             self.cells_emptied[column] = self.cells_emptied.get(column, 0) + cells
 

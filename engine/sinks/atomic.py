@@ -43,6 +43,7 @@ class PendingFile:
     def __init__(self, path: str) -> None:
         self.path = path
         self._temporary: str | None = None
+        self._renamed = False
         try:
             self.file: BinaryIO = self._open()
         except OSError as error:
@@ -87,21 +88,40 @@ class PendingFile:
             return error
         return None
 
-    def commit(self) -> None:
-        """Make the content durable and give it its name; raise :class:`OutputError` where that fails."""
+    def complete(self) -> None:
+        """Make the content durable, under the hidden name still; raise :class:`OutputError` where that fails."""
+        if self.file.closed:
+            return
         try:
             self.file.flush()
-            if self._temporary is None:
-                self.file.close()
-                return
-            os.fsync(self.file.fileno())
+            if self._temporary is not None:
+                os.fsync(self.file.fileno())
             self.file.close()
-            os.replace(self._temporary, self._target)
-            self._temporary = None
-            _sync_folder(os.path.dirname(self._target))
         except OSError as error:
             self.abort()
             raise output_error(self.path, error) from error
+
+    def commit(self) -> None:
+        """Make the content durable and give it its name; raise :class:`OutputError` where that fails."""
+        self.complete()
+        if self._temporary is None:
+            return
+        try:
+            os.replace(self._temporary, self._target)
+        except OSError as error:
+            self.abort()
+            raise output_error(self.path, error) from error
+        self._temporary = None
+        self._renamed = True
+        _sync_folder(os.path.dirname(self._target))
+
+    def withdraw(self) -> None:
+        """Remove the file, also after :meth:`commit`."""
+        self.abort()
+        if self._renamed:
+            with suppress(OSError):
+                os.unlink(self._target)
+            self._renamed = False
 
     def abort(self) -> None:
         """Remove what was written; does nothing after :meth:`commit`."""
@@ -125,13 +145,19 @@ def _sync_folder(folder: str) -> None:
 
 def write_atomically(path: str, data: bytes) -> None:
     """Write a small file in one step: complete under its name, or not at all."""
+    pending_file(path, data).commit()
+
+
+def pending_file(path: str, data: bytes) -> PendingFile:
+    """Return a small file that is written, and has its name once it is committed."""
     pending = PendingFile(path)
     try:
         pending.write(data)
+        pending.complete()
     except BaseException:
         pending.abort()
         raise
-    pending.commit()
+    return pending
 
 
 def output_error(path: str, error: Exception) -> OutputError:

@@ -50,6 +50,7 @@ class ParquetSink:
         self._frames: queue.Queue[pl.DataFrame | None] = queue.Queue(QUEUED_FRAMES)
         self._stopped = threading.Event()
         self._failure: BaseException | None = None
+        self._completed = False
         self._thread = threading.Thread(target=self._run, name="netsieve-parquet", daemon=True)
         self._thread.start()
 
@@ -66,14 +67,27 @@ class ParquetSink:
         if not self._thread.is_alive():
             self._raise_failure()
 
-    def commit(self) -> None:
-        """Finish the file."""
+    def complete(self) -> None:
+        """Finish the file, but for its name."""
+        if self._completed:
+            return
         self._put(None)
         # In small steps, so that an interrupt is noticed at once
         while self._thread.is_alive():
             self._thread.join(_POLL_SECONDS)
         self._raise_failure()
+        self._pending.complete()
+        self._completed = True
+
+    def commit(self) -> None:
+        """Finish the file."""
+        self.complete()
         self._pending.commit()
+
+    def withdraw(self) -> None:
+        """Remove the file, also after it was finished."""
+        self.abort()
+        self._pending.withdraw()
 
     def abort(self) -> None:
         """Stop writing and remove the file."""

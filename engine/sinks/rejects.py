@@ -70,19 +70,30 @@ class RejectsFile:
             self._pending.write(_line(entry))
             self.count += 1
 
+    def complete(self) -> None:
+        """Finish the file, but for its name; nothing is written where nothing was rejected or asked for."""
+        if self._pending is None and self._asked and self.path != STANDARD_OUTPUT:
+            self._pending = PendingFile(self.path)
+        if self._pending is not None:
+            self._pending.complete()
+
     def commit(self) -> None:
         """Finish the file.
 
         Where nothing was rejected, one that an earlier run left under our own name is removed; one that was asked
         for is written empty.
         """
-        if self._pending is None and self._asked and self.path != STANDARD_OUTPUT:
-            self._pending = PendingFile(self.path)
+        self.complete()
         if self._pending is not None:
             self._pending.commit()
         elif self.path.endswith(REJECTS_SUFFIX) and os.path.isfile(self.path):
             with suppress(OSError):
                 os.unlink(self.path)
+
+    def withdraw(self) -> None:
+        """Remove the file, also after :meth:`commit`."""
+        if self._pending is not None:
+            self._pending.withdraw()
 
     def abort(self) -> None:
         """Remove what was written; does nothing after :meth:`commit`."""

@@ -43,8 +43,14 @@ class Sink(Protocol):
     def check(self) -> None:
         """Raise what has failed in the background since."""
 
+    def complete(self) -> None:
+        """Write all that is left to write; only the name is missing afterwards."""
+
     def commit(self) -> None:
         """Finish the output: it is complete under its name afterwards."""
+
+    def withdraw(self) -> None:
+        """Leave no trace of the output, also after :meth:`commit`."""
 
     def abort(self) -> None:
         """Leave no trace of the output; does nothing after :meth:`commit`."""

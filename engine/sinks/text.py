@@ -25,9 +25,17 @@ class _TextSink:
     def check(self) -> None:
         """Do nothing: there is no background."""
 
+    def complete(self) -> None:
+        """Finish the file, but for its name."""
+        self._pending.complete()
+
     def commit(self) -> None:
         """Finish the file."""
         self._pending.commit()
+
+    def withdraw(self) -> None:
+        """Remove the file, also after it was finished."""
+        self._pending.withdraw()
 
     def abort(self) -> None:
         """Remove the file."""

@@ -45,7 +45,13 @@ class RecordCounts(Protocol):
     def overlong_open(self) -> bool:
         """Whether the record at ``end`` is too long and has no end yet."""
 
+    @property
+    def more(self) -> bool:
+        """Whether the scan ended at the most records of a block, and the text goes on."""
 
+
+MOST_RECORDS: Final = 128 * 1024
+"""Records of a block at most: what is made of a record takes memory, however few bytes it has."""
 SHOWN_CELL: Final = 80
 """A wrong cell is shown in a reason up to so many characters."""
 
@@ -146,7 +152,9 @@ class BlockCutter:
             filled = self._stream.readinto(text.data[len(rest) :])
             final = filled < self._block_bytes
             text = text[: len(rest) + filled]
-            found = self._scan(text, final)
+            while (found := self._scan(text, final)).more:
+                yield self._block(text[: found.end], found)
+                text = text[found.end :]
             if found.end:
                 yield self._block(text[: found.end], found)
             rest = text[found.end :]

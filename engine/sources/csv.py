@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -13,7 +14,14 @@ import polars as pl
 
 from netsieve.engine.errors import SourceError
 from netsieve.engine.features.schema import ColumnKind
-from netsieve.engine.sources.blocks import MAX_RECORD_BYTES, BlockCutter, overlong_reason, parser_rejects, shown_cell
+from netsieve.engine.sources.blocks import (
+    MAX_RECORD_BYTES,
+    MOST_RECORDS,
+    BlockCutter,
+    overlong_reason,
+    parser_rejects,
+    shown_cell,
+)
 from netsieve.engine.sources.csv_headers import (
     OTHER_HEADER,
     HeaderWatch,
@@ -279,12 +287,12 @@ class CsvSource:
         return frame, emptied
 
     def _scan(self, text: NDArray[np.uint8], final: bool) -> _native.RecordScan:
-        found = self._counts(text, final)
+        found = self._counts(text, final, MOST_RECORDS)
         self._named = found.named if found.end else []
         return found
 
-    def _counts(self, text: NDArray[np.uint8], final: bool) -> _native.RecordScan:
-        return _native.scan_records(text, ord(self._delimiter), self._header, self._max_record, final)
+    def _counts(self, text: NDArray[np.uint8], final: bool, most_records: int = sys.maxsize) -> _native.RecordScan:
+        return _native.scan_records(text, ord(self._delimiter), self._header, self._max_record, final, most_records)
 
     def _skip_to_first_record(self) -> int:
         """Move on over the byte order mark and blank lines; returns the number of the latter."""

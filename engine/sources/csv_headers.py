@@ -28,6 +28,10 @@ LEAST_SHARE: Final = 0.5
 """Share of a line's fields that are names of columns, from which on it is a header line."""
 LONGEST_HEADER: Final = 64 * 1024
 """A longer line is no header."""
+LOOKED_AT_FIRST: Final = 4 * 1024
+"""Most header lines end within so many bytes."""
+MOST_CHANGES: Final = 1000
+"""Changes of columns in a file, each of which ends a block; one with more is no log but what a mistake made of it."""
 SKIPPED: Final = 0
 OTHER_HEADER: Final = "under a header line in mid-file that names other columns than the first"
 
@@ -62,6 +66,9 @@ class HeaderWatch:
         scan: Callable[[NDArray[np.uint8], bool], _native.RecordScan],
     ) -> None:
         self._names = tuple(names)
+        # A record of numbers may well be made of names that are numbers, as Pandas gives them
+        self._texts = frozenset(name for name in self._names if not _is_number(name))
+        self._changes = 0
         self._delimiter = delimiter
         self._names_of = names_of
         self._scan = scan
@@ -76,12 +83,23 @@ class HeaderWatch:
             Whole records.
         named
             Offsets of those that begin with a column's name.
+
+        Raises
+        ------
+        SourceError
+            The columns change again and again.
         """
         whole, behind = block, 0  # of the parts that were given
         for at in named:
             other = self._names_others(whole.data, at)
             if other is None or other == self._other:
                 continue
+            self._changes += 1
+            if self._changes > MOST_CHANGES:
+                raise SourceError(
+                    f"{block.source_file} has more than {MOST_CHANGES:,} header lines in mid-file that change the "
+                    "columns; take them out, or write each order of columns into a file of its own"
+                )
             found = self._scan(block.data[: at - behind], False)
             if found.end:
                 skipped = _counts(found.blank, found.headers)
@@ -113,13 +131,24 @@ class HeaderWatch:
 
         One of fewer or more columns counts for none: the records below tell themselves, by their number of fields.
         """
-        line = text[at : at + LONGEST_HEADER].tobytes().split(b"\n", 1)[0].decode("utf-8", "replace")
-        fields = line.removeprefix("\ufeff").rstrip("\r").split(self._delimiter)
+        for longest in (LOOKED_AT_FIRST, LONGEST_HEADER):
+            line, newline, _ = text[at : at + longest].tobytes().partition(b"\n")
+            if newline:
+                break
+        fields = line.decode("utf-8", "replace").removeprefix("\ufeff").rstrip("\r").split(self._delimiter)
         names = self._names_of([field.strip().strip('"').strip() for field in fields])
-        known = sum(name in self._names for name in names)
+        known = sum(name in self._texts for name in names)
         if len(names) != len(self._names) or known < max(FEWEST_NAMES, LEAST_SHARE * len(names)):
             return None
         return names != self._names
+
+
+def _is_number(name: str) -> bool:
+    try:
+        float(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _counts(blank: int, header: int) -> dict[str, int]:

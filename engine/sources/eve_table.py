@@ -28,7 +28,8 @@ class EventTable:
     event_type
         The type.
     request
-        Columns wanted and their kinds.
+        Columns wanted and their kinds. What would be computed from one that is read as something else than it is,
+        text instead of a number, is then no column.
     discovered
         Kind code by path of the members that the file's first events of the type have.
     home
@@ -49,9 +50,12 @@ class EventTable:
         self._end_times = (END_TIMES.get(event_type, TIMESTAMP), TIMESTAMP)
         derived = derived_columns(event_type)
         codes = _codes(request, event_type, discovered, exclude={*derived, DIRECTION})
-        self.columns = (*codes, *derived, DIRECTION)
+        changed = _read_otherwise(codes, event_type)
+        derived = {name: column for name, column in derived.items() if not changed & {*column.inputs}}
+        directed = not changed & {*DIRECTION_INPUTS}
+        self.columns = (*codes, *derived, *((DIRECTION,) if directed else ()))
         self._derived = {name: column for name, column in derived.items() if request.wants(name)}
-        self._directed = request.wants(DIRECTION)
+        self._directed = directed and request.wants(DIRECTION)
         self._requested = [name for name in codes if request.wants(name)]
         self._ordered = [name for name in self.columns if request.wants(name)]
         needed = {*self._requested, *self._end_times, *(DIRECTION_INPUTS if self._directed else ())}
@@ -98,6 +102,17 @@ class EventTable:
 def _with(frame: pl.DataFrame, columns: Mapping[str, pl.Series]) -> pl.DataFrame:
     """Return the frame with those of the columns that it has in their place."""
     return frame.with_columns(column for name, column in columns.items() if name in frame.columns)
+
+
+def _read_otherwise(codes: Mapping[str, int], event_type: str) -> set[str]:
+    """Return the columns that nothing can be computed from, as they were asked for as something else."""
+    numbers = {KIND_CODES["integer"], KIND_CODES["float"]}
+    changed = set()
+    for path, known in event_columns(event_type).items():
+        own = TIME if known == "time" else KIND_CODES[known]
+        if codes[path] != own and {codes[path], own} != numbers:
+            changed.add(path)
+    return changed
 
 
 def _codes(

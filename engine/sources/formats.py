@@ -120,6 +120,11 @@ def open_source(
     options = options if options is not None else ReadOptions()
     stream, form = _opened(path, options)
     try:
+        if form in EVENT_FORMATS and options.flow_limits:
+            raise SourceError(
+                f"'{path}' is of the format {form}, and {', '.join(options.flow_limits)} only of use for flows of "
+                "packet captures; leave it out"
+            )
         source: Source = _module_of(form).open_stream(stream, request, options, block_bytes)
         return source
     except BaseException:

@@ -25,7 +25,14 @@ import polars as pl
 
 from netsieve.engine.errors import SourceError
 from netsieve.engine.features.schema import ColumnKind
-from netsieve.engine.sources.blocks import MAX_RECORD_BYTES, BlockCutter, overlong_reason, parser_rejects, shown_cell
+from netsieve.engine.sources.blocks import (
+    MAX_RECORD_BYTES,
+    MOST_RECORDS,
+    BlockCutter,
+    overlong_reason,
+    parser_rejects,
+    shown_cell,
+)
 from netsieve.engine.sources.plain_text import LOOKED_AT, check_encoding
 from netsieve.engine.sources.source import BLOCK_BYTES, Block, Reject
 from netsieve.kernels import _native
@@ -39,6 +46,10 @@ BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 BLANKS: Final = b" \t\r\n"
 DISCOVERY_BYTES: Final = BLOCK_BYTES
 """Columns and their kinds are found in so many bytes at the beginning of a file, whatever the size of its blocks."""
+
+MOST_CELLS: Final = 4 * 1024 * 1024
+"""Cells of a block at most, but for :data:`FEWEST_RECORDS`: a member that is absent takes memory, and no text."""
+FEWEST_RECORDS: Final = 1024
 
 TIME: Final = 5
 """Code of ``kernels._native.parse_json_lines`` for times."""
@@ -167,6 +178,8 @@ class JsonText:
             raise SourceError(f"{stream.label} is empty: it has no records")
         self._array = begins.startswith(b"[")
         self.discovered: list[dict[str, int]] = [dict(columns) for columns in self._discover()]
+        columns = sum(map(len, self.discovered))
+        self._most_records = min(max(MOST_CELLS // max(columns, 1), FEWEST_RECORDS), MOST_RECORDS)
         self._cutter = BlockCutter(stream, self._scan, block_bytes=block_bytes, max_record=max_record)
 
     @property
@@ -223,13 +236,13 @@ class JsonText:
         )
 
     def _scan(self, text: NDArray[np.uint8], final: bool) -> _native.RecordScan:
-        return _native.scan_json_lines(text, self._array, self._max_record, final)
+        return _native.scan_json_lines(text, self._array, self._max_record, final, self._most_records)
 
     def _discover(self) -> list[list[tuple[str, int]]]:
         for size in (DISCOVERY_BYTES, self._max_record + DISCOVERY_BYTES):
             head = self._stream.peek(size)
             text = np.frombuffer(head, np.uint8)
-            found = self._scan(text, len(head) < size)
+            found = _native.scan_json_lines(text, self._array, self._max_record, len(head) < size)
             if found.records or len(head) < size:
                 break
         return _native.discover_json_columns(text[: found.end], self._array, self._max_record, self._selector)

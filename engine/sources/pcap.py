@@ -212,10 +212,10 @@ class FlowSource(_CaptureSource):
         max_open_flows: int = MAX_OPEN_FLOWS,
     ) -> None:
         super().__init__(stream, block_bytes)
-        if not (0 < idle_timeout <= 1e6 and 0 < active_timeout <= 1e6 and 0 < max_open_flows <= 1 << 30):
+        if not (1e-6 <= idle_timeout <= 1e6 and 1e-6 <= active_timeout <= 1e6 and 0 < max_open_flows <= 1 << 30):
             raise SourceError(
                 f"idle timeout {idle_timeout} s, active timeout {active_timeout} s and {max_open_flows} open flows are "
-                "no limits of flows; give positive numbers, of seconds up to 1e6, of flows up to 2^30"
+                "no limits of flows; give seconds from 1e-6 to 1e6, and 1 to 2^30 flows"
             )
         self._cicflowmeter = cicflowmeter
         self.record_type = "pcap.cicflowmeter" if cicflowmeter else "pcap.flow"

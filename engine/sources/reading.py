@@ -23,6 +23,7 @@ from netsieve.engine.sources.source import (
     ReadOptions,
     Reject,
     Source,
+    add_skipped,
 )
 
 SHOWN_COLUMNS: Final = 6
@@ -140,7 +141,7 @@ def read_frame(
                 rows_seen += parsed.frame.height
                 rejected += len(parsed.rejects)
                 rejects += parsed.rejects[: KEPT_REJECTS - len(rejects)]
-                skipped.update(parsed.skipped)
+                add_skipped(skipped, parsed.skipped)
                 if progress is not None:
                     progress(parsed.bytes_read)
     frame = kept.frame()

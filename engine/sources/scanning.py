@@ -28,6 +28,7 @@ from netsieve.engine.sources.source import (
     ReadOptions,
     Reject,
     Source,
+    add_skipped,
 )
 
 if TYPE_CHECKING:
@@ -217,7 +218,7 @@ class _Scan(Iterator[Yielded], Generic[Yielded]):
             for parsed in parsed_blocks:
                 self.rejected += len(parsed.rejects)
                 self.rejects += parsed.rejects[: KEPT_REJECTS - len(self.rejects)]
-                self.skipped.update(parsed.skipped)
+                add_skipped(self.skipped, parsed.skipped)
                 tables = parsed.tables if isinstance(parsed, ParsedEvents) else {"": parsed}
                 for name, table in tables.items():
                     self._rows[name] += len(table.record)

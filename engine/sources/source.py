@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 BLOCK_BYTES: Final = 4 * 1024 * 1024
 """Text read at a time. 4 MiB took least processor time of 1 to 16 MiB: the columns of a block stay in cache."""
+MOST_SKIPPED_REASONS: Final = 64
+OTHER_SKIPPED: Final = "(other)"
 RAW_BYTES: Final = 4096
 """A rejected record's text is cut at so many bytes."""
 CLASH_PREFIX: Final = "input_"
@@ -88,6 +90,11 @@ class ReadOptions:
     active_timeout: float | None = None
     most_flows: int | None = None
     declared: Mapping[str, ColumnKind] = field(default_factory=dict)
+
+    @property
+    def flow_limits(self) -> list[str]:
+        """Names of the limits that are given of when a flow of a packet capture ends."""
+        return [name for name in ("idle_timeout", "active_timeout", "most_flows") if getattr(self, name) is not None]
 
     def under(self, reading: Mapping[str, Any]) -> ReadOptions:
         """Return the options with what a schema declares (``FeatureSchema.reading``) where they ask for nothing."""
@@ -267,3 +274,14 @@ class EventSource(BlockSource, Protocol):
 
     def parse(self, block: Block) -> ParsedEvents:
         """Return a block's events as a frame for each type."""
+
+
+def add_skipped(totals: MutableMapping[str, int], found: Mapping[str, int]) -> None:
+    """Add what was skipped, by reason, to the totals of a job.
+
+    At most :data:`MOST_SKIPPED_REASONS` are told apart, as a reason may hold text of the file; the others are counted
+    under :data:`OTHER_SKIPPED`.
+    """
+    for reason, count in found.items():
+        name = reason if reason in totals or len(totals) < MOST_SKIPPED_REASONS else OTHER_SKIPPED
+        totals[name] = totals.get(name, 0) + count

@@ -61,10 +61,11 @@ class ColumnPlan:
     ) -> None:
         every = {name: _code(zeek_type, request.kinds.get(name)) for name, zeek_type in types.items()}
         usable = {name for name, code in every.items() if _is_like(code, field_code(types[name]))}
+        polars_types = {name: POLARS_TYPES[code] for name, code in every.items()}
         derived = {
             name: column
             for name, column in derived_columns(path).items()
-            if name not in types and column.inputs <= usable
+            if name not in types and column.inputs <= usable and column.fits(polars_types)
         }
         self.columns = (*types, *derived)
         self._derived = {name: column for name, column in derived.items() if request.wants(name)}
@@ -72,8 +73,9 @@ class ColumnPlan:
         needed = {name for column in self._derived.values() for name in column.inputs} | set(TIMES)
         self._ends: dict[str, str | None] = {}
         if DIRECTION in self._derived:
+            flags = {name for name in usable if every[name] == BOOLEAN}
             for end, local in DIRECTION_INPUTS.items():
-                self._ends[end] = local if local in usable and not home_networks else None
+                self._ends[end] = local if local in flags and not home_networks else None
             needed.update(local for local in self._ends.values() if local is not None)
         self.codes = {name: code for name, code in every.items() if name in needed or request.wants(name)}
         self._wanted = [name for name in self.columns if request.wants(name)]

@@ -32,6 +32,18 @@ class DerivedColumn:
     inputs: frozenset[str]
     expression: pl.Expr | None
 
+    def fits(self, types: Mapping[str, pl.DataType]) -> bool:
+        """Whether the column can be computed from fields of these types; a log may have them as it likes."""
+        if self.expression is None:
+            return all(types[name] == pl.String for name in self.inputs)
+        if "ts" in self.inputs and not isinstance(types["ts"], pl.Datetime):
+            return False
+        try:
+            pl.DataFrame(schema={name: types[name] for name in self.inputs}).select(self.expression)
+        except pl.exceptions.PolarsError:
+            return False
+        return True
+
 
 def derived_columns(path: str | None) -> dict[str, DerivedColumn]:
     """Return the derived columns of a log by name; a field of the file that has such a name is read in its place.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import polars as pl
 
-from netsieve.engine.sources.blocks import MAX_RECORD_BYTES, BlockCutter, overlong_reason, shown_cell
+from netsieve.engine.sources.blocks import MAX_RECORD_BYTES, MOST_RECORDS, BlockCutter, overlong_reason, shown_cell
 from netsieve.engine.sources.source import (
     BLOCK_BYTES,
     RAW_BYTES,
@@ -87,6 +87,7 @@ class _Counts:
     lines: int
     end: int
     overlong_open: bool
+    more: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +212,9 @@ class ZeekTsvSource:
         self._sections = []
         records = blank = headers = lines = at = 0
         while True:
-            found = _native.scan_zeek(text[at:], list(self._header.lines), self._max_record, final)
+            found = _native.scan_zeek(
+                text[at:], list(self._header.lines), self._max_record, final, MOST_RECORDS - records
+            )
             if found.records:
                 self._sections.append(Section(at, at + found.end, found.records, records, lines, self._header))
             records += found.records
@@ -220,7 +223,7 @@ class ZeekTsvSource:
             lines += found.lines
             at += found.end
             if not found.changed:
-                return _Counts(records, blank, headers, lines, at, found.overlong_open)
+                return _Counts(records, blank, headers, lines, at, found.overlong_open, found.more)
             self._header = header_after(self._header, _first_line(text[at:]))
 
     def _parse_section(self, section: Section, text: NDArray[np.uint8], place: _Place, parsed: _Parsed) -> None:

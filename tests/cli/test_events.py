@@ -118,6 +118,11 @@ def test_too_many_rejects_fail_the_job_and_leave_its_outputs(folder, capsys):
         ([*MODELS, "eve.json", "-o", "out.parquet"], "needs a folder as output, not 'out.parquet'"),
         ([*MODELS, "eve.json", "-o", "o/", "--resume"], "--resume goes on with a folder"),
         ([*MODELS, "eve.json", "-o", "o/", "--event-type", "dns"], "the models name the types to read"),
+        ([*MODELS, "eve.json", "-o", "o/", "--most-flows", "9"], "most_flows: only flows of packet captures end by"),
+        (
+            ["flow.onnx", "eve.json", "-o", "o.csv", "--idle-timeout", "9"],
+            "is of the format eve, and idle_timeout only of use",
+        ),
         ([*MODELS, "eve.json", "-o", "o/", "--input-format", "csv"], "of the format csv, where several event types"),
         ([*MODELS, "eve.json", "-o", "o/", "--state", "hosts/"], "takes no state"),
         ([*MODELS, "eve.json", "-o", "o/", "--threshold", "tls=fpr:0.1"], "there is no model for 'tls'"),
@@ -169,3 +174,36 @@ def test_an_interrupt_leaves_nothing(folder):
     assert left_over(folder) == set()
     job.stderr.close()
     job.stdin.detach().close()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["logs", "--json-summary", "logs/eve.json"], "is the input 'logs/eve.json'"),
+        (["logs/*.json", "--json-summary", "logs/eve.json"], "is the input 'logs/eve.json'"),
+        (["logs", "--json-summary", "dns.onnx"], "is the input 'dns.onnx'"),
+        (["logs", "--json-summary", "o/flow.parquet"], "two outputs are the same file"),
+        (["logs", "--json-summary", "o/events.rejects.ndjson"], "two outputs are the same file"),
+        (["logs", "--json-summary", "s/dns.state", "--state", "s"], "two outputs are the same file"),
+        (
+            ["logs", "--json-summary", "o/dns.parquet.entities.csv", "--by-entity", "src_ip"],
+            "two outputs are the same file",
+        ),
+        (["logs", "--rejects", "logs/eve.json"], "is the input 'logs/eve.json'"),
+    ],
+)
+def test_nothing_is_written_over_an_input_or_output(folder, capsys, arguments, message):
+    (folder / "logs").mkdir()
+    (folder / "eve.json").rename(folder / "logs/eve.json")
+    before = {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert main(["score", *MODELS, *arguments, "-o", "o/"]) == 1
+    assert message in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+def test_a_folder_in_the_inputs_is_scored_again_with_its_summary(folder):
+    arguments = ["score", *MODELS, ".", "-o", "o/", "--json-summary", "o/s.json", "--max-rejects", "0.5"]
+    assert main(arguments) == 0
+    first = json.loads((folder / "o/s.json").read_text())
+    assert main(arguments) == 0
+    assert json.loads((folder / "o/s.json").read_text())["rows_in"] == first["rows_in"]

@@ -13,6 +13,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     flow_frame(200).write_csv("flows.csv")
     Path("names.txt").write_text("\n".join(flow_frame(1).columns))
+    Path("n.txt").write_bytes(Path("names.txt").read_bytes())
     write_flow_model(Path("model.onnx"))
     return tmp_path
 
@@ -30,10 +31,14 @@ def contents(folder: Path) -> dict[str, bytes]:
         ["score", "model.onnx", "flows.csv", "-o", "o.csv", "--json-summary", "flows.csv"],
         ["score", "model.onnx", "flows.csv", "-o", "o.csv", "--json-summary", "o.csv.rejects.ndjson"],
         ["score", "model.onnx", "flows.csv", "-o", "names.txt", "--format", "csv", "--columns", "names.txt"],
+        ["score", "model.onnx", "flows.csv", "-o", "o/", "--json-summary", "flows.csv"],
+        ["score", "model.onnx", "flows.csv", "-o", "o/", "--json-summary", "o/flows.csv.parquet"],
+        ["score", "model.onnx", "flows.csv", "-o", "o/", "--json-summary", "o/manifest.json"],
         ["train", "flows.csv", "-o", "flows.csv"],
         ["train", "flows.csv", "-o", "model.onnx", "--schema", "model.onnx"],
         ["train", "flows.csv", "-o", "weights.safetensors"],
         ["evaluate", "model.onnx", "flows.csv", "--label", "Label", "--normal", "0", "--json", "model.onnx"],
+        ["evaluate", "model.onnx", "flows.csv", "--label=Label", "--normal=0", "--columns=n.txt", "--json", "n.txt"],
     ],
     ids=lambda arguments: " ".join(arguments[1:]),
 )

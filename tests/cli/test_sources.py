@@ -115,7 +115,8 @@ def test_a_model_of_events_reads_its_own_type() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--idle-timeout", "0"], "'0' is no positive number of seconds"),
+        (["--idle-timeout", "0"], "'0' is no number of seconds of at least 1e-06"),
+        (["--active-timeout", "1e-10"], "'1e-10' is no number of seconds of at least 1e-06"),
         (["--active-timeout", "soon"], "'soon' is no finite number"),
         (["--most-flows", "0"], "'0' is no whole number from 1 on"),
     ],
@@ -281,6 +282,14 @@ def test_declared_kinds_hold_for_delimited_text(
         "seen": "boolean",
     }
     assert "1 records could not be read" in capsys.readouterr().err  # 'large'
+
+
+def test_what_both_sections_of_a_schema_file_declare_holds(quick_training: None, tmp_path: Path) -> None:
+    schema, data, model = (tmp_path / name for name in ("schema.toml", "x.csv", "x.onnx"))
+    schema.write_text('[reading.declared]\ncode = "string"\nsize = "string"\n[columns.size]\nkind = "numeric"\n')
+    data.write_text("\n".join(["code,size", *(f"{i % 3},{i % 11}" for i in range(400))]) + "\n")
+    assert main(["train", str(data), "-o", str(model), "--schema", str(schema)]) == 0
+    assert ModelFile.read(model).schema.reading["declared"] == {"code": "string", "size": "float"}
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The documentation holds together: links lead somewhere, and what it shows is accepted."""
 
 import re
+import shlex
 import tomllib
 from pathlib import Path
 
@@ -67,7 +68,7 @@ def test_the_policies_of_the_guide_are_accepted():
 
 def test_the_commands_of_the_readme_are_accepted():
     blocks = "\n".join(code_blocks(ROOT / "README.md", "sh"))
-    commands = [line.replace("'", "").split() for line in blocks.splitlines() if line.startswith("netsieve ")]
+    commands = [shlex.split(line, comments=True) for line in blocks.splitlines() if line.startswith("netsieve ")]
     assert len(commands) >= 4
     for _, *arguments in commands:
         assert argument_parser().parse_args(arguments).command == arguments[0]

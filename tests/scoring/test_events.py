@@ -1,7 +1,9 @@
 """Several event types scored in one pass: what comes out is what a job for each type gives, and nothing is lost."""
 
+import errno
 import gzip
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +25,7 @@ from netsieve.engine.scoring import stream
 from netsieve.engine.scoring.events import score_events
 from netsieve.engine.scoring.files import score_files
 from netsieve.engine.scoring.scorer import Scorer
+from netsieve.engine.sinks.atomic import PendingFile
 from netsieve.engine.sinks.parquet import ParquetSink
 from netsieve.engine.sources.source import ReadOptions
 
@@ -247,6 +250,37 @@ def test_a_failure_leaves_nothing(scorers, events, tmp_path, monkeypatch):
         score_events(scorers, str(events), str(out), threads=2)
     assert not out.exists()
     assert left_over(tmp_path) == {"eve.json", "broken.json.gz"}
+
+
+@pytest.mark.parametrize("failing", ["dns.parquet", "dns.parquet.entities.csv", "flow.state"])
+def test_one_file_that_cannot_be_written_leaves_no_other(stateful, events, tmp_path, monkeypatch, failing):
+    complete = PendingFile.complete
+
+    def fail(pending):
+        if pending.path.endswith(failing):
+            pending.abort()
+            raise OutputError(f"cannot write {pending.path!r}: no space is left on its device")
+        complete(pending)
+
+    monkeypatch.setattr(PendingFile, "complete", fail)
+    out, state = tmp_path / "out", tmp_path / "state"
+    with pytest.raises(OutputError, match="no space is left"):
+        score_events(stateful, str(events), str(out), max_rejects=1, state=str(state), by_entity="src_ip")
+    assert left_over(tmp_path) == {"eve.json"}
+
+
+def test_a_file_that_cannot_get_its_name_leaves_no_other(scorers, events, tmp_path, monkeypatch):
+    replace = os.replace
+
+    def fail(source, target):
+        if target.endswith("dns.parquet"):
+            raise OSError(errno.ENOSPC, "no space")
+        replace(source, target)
+
+    monkeypatch.setattr("os.replace", fail)
+    with pytest.raises(OutputError, match="no space is left"):
+        score_events(scorers, str(events), str(tmp_path / "out"), max_rejects=1)
+    assert left_over(tmp_path) == {"eve.json"}
 
 
 def test_events_of_which_none_can_be_read_have_no_output(scorers, tmp_path):

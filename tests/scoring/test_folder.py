@@ -256,6 +256,18 @@ def test_rejects_count_over_all_files(scorer: Scorer, logs: Path) -> None:
         score_folder(scorer, ["logs"], "out", resume=True, max_rejects=0.001)
 
 
+def test_rejects_written_just_now_are_kept_where_the_part_is_gone(scorer: Scorer, logs: Path) -> None:
+    score_folder(scorer, ["logs"], "out")
+    path = logs / "d/e/y.csv"
+    path.write_text(path.read_text().splitlines()[0] + "\n" + BAD_RECORD)
+    with pytest.raises(RejectLimitError):
+        score_folder(scorer, ["logs"], "out", resume=True, max_rejects=0.0)
+    assert "d/e/y.csv.parquet" not in files_below()
+    assert "many" in Path("out/d/e/y.csv.parquet.rejects.ndjson").read_text()
+    again = score_folder(scorer, ["logs"], "out", resume=True)
+    assert again.files_finished_before == 5
+
+
 def test_inputs_in_the_output_folder_are_left_out(scorer: Scorer, logs: Path) -> None:
     first = score_folder(scorer, ["logs"], "logs/scored", keep="all")
     again = score_folder(scorer, ["logs"], "logs/scored", keep="all", resume=True)

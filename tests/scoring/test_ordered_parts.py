@@ -11,13 +11,14 @@ from neighbour_models import write_neighbour_model
 
 from netsieve.bench.traffic import generate_traffic
 from netsieve.engine.errors import UnreadFilesError
-from netsieve.engine.scoring import stream
+from netsieve.engine.scoring import ordered_parts, stream
 from netsieve.engine.scoring.files import score_files
 from netsieve.engine.scoring.folder import score_folder
 from netsieve.engine.scoring.manifest import Manifest
 from netsieve.engine.scoring.ordered_parts import OrderedPartsJob
 from netsieve.engine.scoring.scorer import Scorer
 from netsieve.engine.scoring.summary import ScoreSummary
+from netsieve.engine.sources.source import ReadOptions
 
 FILES = 4
 ROWS = 1500
@@ -142,4 +143,51 @@ def test_a_file_that_cannot_be_read_holds_up_those_behind_it(
     Path(files[1]).write_bytes(whole)
     summary = run(scorer, files, resume=True)
     assert summary.files_finished_before == 1
+    check_scores(scorer, files)
+
+
+def test_the_state_written_just_now_is_kept_where_the_part_is_gone(scorer: Scorer, files: list[str]) -> None:
+    run(scorer, files[:2])
+    header = gzip.decompress(Path(files[1]).read_bytes()).split(b"\n", 1)[0]
+    Path(files[1]).write_bytes(gzip.compress(header + b"\nragged,record\n"))
+    summary = score_folder(scorer, files[:2], "out", resume=True, keep="none", max_rejects=0.5)
+    assert summary.rows_rejected == 1
+    entry = Manifest.read("out").entries[files[1]]
+    assert entry.part is None
+    assert Path(f"out/{entry.rejects}").is_file()
+    assert Path(f"out/{entry.state}").is_file()
+    assert run(scorer, files[:1], resume=True).files_finished_before == 1
+
+
+def test_inputs_that_are_gone_hold_up_nothing(scorer: Scorer, files: list[str]) -> None:
+    run(scorer, files[:3])
+    Path(files[0]).rename("away")
+    summary = run(scorer, files[1:], resume=True)
+    assert (summary.files, summary.files_finished_before) == (3, 2)
+    Path("away").rename(files[0])
+    check_scores(scorer, files)
+    # without its part nothing is known of what came before: all that is there is scored as if it came first
+    Path(files[0]).unlink()
+    Path(f"out/{Path(files[0]).name}.parquet").unlink()
+    assert run(scorer, files[1:], resume=True).files_finished_before == 0
+    check_scores(scorer, files[1:])
+
+
+def test_the_time_of_an_input_is_looked_for_once(
+    scorer: Scorer, files: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at: list[str] = []
+    first_time = ordered_parts.first_time
+
+    def counted(scorer: Scorer, path: str, reading: ReadOptions) -> float:
+        looked_at.append(path)
+        return first_time(scorer, path, reading)
+
+    monkeypatch.setattr(ordered_parts, "first_time", counted)
+    run(scorer, files[:3])
+    run(scorer, files, resume=True)
+    assert sorted(looked_at) == sorted(files)
+    Path(files[3]).write_bytes(gzip.compress(gzip.decompress(Path(files[3]).read_bytes()), 9) + gzip.compress(b"\n"))
+    run(scorer, files, resume=True)
+    assert sorted(looked_at) == sorted([*files, files[3]])
     check_scores(scorer, files)

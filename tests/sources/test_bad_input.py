@@ -6,6 +6,7 @@ import json
 import random
 import struct
 from collections import Counter
+from contextlib import closing
 from typing import NamedTuple
 
 import captures
@@ -575,3 +576,40 @@ def test_scoring_loses_nothing_silently(tmp_path, models, capsys, name, fault):
     if isinstance(outcome, Rejected):
         assert counts[1:3] == [RECORDS - (fault == "truncated last record"), 1]
         assert outcome.reason in json.loads(lines[0])["reason"]
+
+
+@pytest.mark.parametrize("form", ["csv", "json", "array", "zeek"])
+def test_records_of_few_bytes_are_read_in_blocks_of_few_records(tmp_path, monkeypatch, form):
+    for module in ("csv", "zeek_tsv", "json_text"):
+        monkeypatch.setattr(f"netsieve.engine.sources.{module}.MOST_RECORDS", 100)
+    text = {
+        "csv": "a,b\n" + "1,2\n\nx\n" * 500,
+        "json": '{"a": 1}\n\n[]\n' * 500,
+        "array": "[" + ",\n".join(['{"a": 1}', "7"] * 500) + "]",
+        "zeek": "#separator \\x09\n#fields\ta\tb\n#types\tcount\tcount\n" + "1\t2\n\nx\n" * 500,
+    }[form]
+    path = tmp_path / "log"
+    path.write_text(text)
+    with closing(open_source(str(path))) as source:
+        blocks = list(source.blocks())
+        parsed = [source.parse(block) for block in blocks]
+    assert max(block.records for block in blocks) == 100
+    assert [block.first_record for block in blocks] == list(range(0, 1000, 100))
+    assert sum(block.frame.height for block in parsed) == 500
+    rejects = [reject for block in parsed for reject in block.rejects]
+    assert [reject.record for reject in rejects] == list(range(1, 1000, 2))
+    assert all(text.encode()[reject.offset :].startswith(reject.raw.encode()) for reject in rejects)
+    if form != "array":
+        first = {"csv": 4, "json": 3, "zeek": 6}[form]
+        assert [reject.line for reject in rejects] == list(range(first, first + 3 * 500, 3))
+        assert sum(block.skipped["blank"] for block in parsed) == 500
+
+
+def test_blocks_of_many_columns_have_fewer_records(tmp_path):
+    path = tmp_path / "wide.json"
+    members = ", ".join(f'"c{number}": 1' for number in range(400))
+    path.write_text(f"{{{members}}}\n" + "{}\n" * 30_000)
+    with closing(open_source(str(path))) as source:
+        records = [block.records for block in source.blocks()]
+    assert sum(records) == 30_001
+    assert max(records) <= 4 * 1024 * 1024 // 400

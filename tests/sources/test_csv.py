@@ -335,3 +335,32 @@ def test_below_a_header_of_other_columns_nothing_is_read_until_the_first_one_com
     skipped = [count for block in blocks for count in block.skipped.values()]
     assert sum(skipped) == 2  # the blank line and the first header again
     assert len(rows) + len(rejects) == 11
+
+
+def test_records_of_numbers_are_no_header_where_the_columns_names_are_numbers(write):
+    text = "0,1,2,3,4\n" + "0,2,1,4,3\n1,0,3,4,2\n4,3,2,1,0\n" * 3
+    blocks = read(write(text), block_bytes=1 << 20)
+    assert [row for block in blocks for row in block.frame.rows()] == [
+        (0, 2, 1, 4, 3),
+        (1, 0, 3, 4, 2),
+        (4, 3, 2, 1, 0),
+    ] * 3
+    assert not rejects_of(blocks)
+    mixed = "a,b,c,0,1\n0,1,a,b,7\nb,a,c,0,1\nx,y,z,0,1\n"
+    blocks = read(write(mixed), kinds={})
+    assert [reject.raw for reject in rejects_of(blocks)] == ["b,a,c,0,1", "x,y,z,0,1"]
+
+
+def test_a_file_whose_columns_change_again_and_again_is_refused(write):
+    pair = "a,c,b\na,b,c\n"
+    assert len(rejects_of(read(write("a,b,c\n" + pair * 500)))) == 500
+    with pytest.raises(SourceError, match=r"flows.csv.* more than 1,000 header lines in mid-file"):
+        read(write("a,b,c\n" + pair * 501))
+
+
+def test_a_long_header_line_in_mid_file_is_one(write):
+    names = [f"column_of_a_rather_long_name_{number}" for number in range(300)]
+    lines = [names, ["1"] * 300, names[::-1], ["2"] * 300]
+    blocks = read(write("".join(",".join(line) + "\n" for line in lines)))
+    assert [block.frame.height for block in blocks] == [1, 0]
+    assert len(rejects_of(blocks)) == 2

@@ -165,6 +165,22 @@ def test_only_the_columns_asked_for_and_what_they_need_are_read(write):
     assert block.frame.rows() == [(14,)]
 
 
+@pytest.mark.parametrize(
+    ("path", "kind", "absent"),
+    [
+        ("flow.bytes_toserver", "string", "bytes_toserver_share"),
+        ("src_ip", "integer", "network_direction"),
+        ("flow.pkts_toclient", "boolean", "packets_toserver_share"),
+    ],
+)
+def test_nothing_is_computed_of_what_is_read_otherwise(write, path, kind, absent):
+    (block,) = read(write([FLOW]))
+    assert absent in block.frame.columns
+    (block,) = read(write([FLOW]), request=ColumnRequest(kinds={path: kind}))
+    assert absent not in block.frame.columns
+    assert "hour_of_day" in block.frame.columns
+
+
 def test_dns_events_of_all_versions_have_the_same_columns(write):
     query = {"rrname": "a1.example.org", "rrtype": "AAAA"}
     answers = [{"rrname": "a1.example.org", "rrtype": "AAAA", "ttl": 3, "rdata": "::1"}]

@@ -436,7 +436,7 @@ def test_what_is_no_capture(write):
         read(write(pcap([])), "dns")
     with pytest.raises(SourceError, match="is a packet capture; expected delimited text"):
         open_source(write(pcap([])), options=ReadOptions(input_format="csv"))
-    with pytest.raises(SourceError, match="give positive numbers"):
+    with pytest.raises(SourceError, match="give seconds from 1e-6 to 1e6"):
         read_flows(write(pcap([])), idle_timeout=0)
 
 

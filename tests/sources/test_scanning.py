@@ -10,6 +10,8 @@ import pytest
 
 import netsieve
 from netsieve.engine.errors import SourceError
+from netsieve.engine.scoring.manifest import InputFingerprint, PartEntry
+from netsieve.engine.scoring.summary import ScoreSummary
 
 
 @pytest.fixture
@@ -102,3 +104,20 @@ def test_a_file_that_cannot_be_read_is_an_error(folder):
         netsieve.scan("absent.csv")
     with pytest.raises(ValueError, match="threads is -1"):
         netsieve.scan("logs", threads=-1)
+
+
+def test_the_reasons_for_skipping_are_bounded_over_all_blocks(tmp_path):
+    path = tmp_path / "eve.json"
+    path.write_text("".join(f'{{"timestamp": "2024-01-01T00:00:00Z", "event_type": "t{i}"}}\n' for i in range(500)))
+    frames = netsieve.scan(path, event_type="flow", input_format="eve", block_bytes=1000)
+    assert not list(frames)
+    assert len(frames.skipped) == 65
+    assert frames.skipped["(other)"] == 500 - 64
+    summary = ScoreSummary()
+    for part in ({f"reason {i}": 2 for i in range(60)}, {f"reason {i}": 3 for i in range(40, 100)}):
+        entry = PartEntry(
+            input="x", fingerprint=InputFingerprint.of(str(path)), model="", options="", counts={"skipped": part}
+        )
+        entry.add_to(summary)
+    assert (len(summary.skipped), sum(summary.skipped.values())) == (65, 300)
+    assert summary.skipped["(other)"] == 36 * 3

@@ -455,6 +455,25 @@ def test_what_is_read_as_text_is_not_computed_with(write):
     assert frame["orig_packets_share"].to_list() == [0.75]
 
 
+@pytest.mark.parametrize(
+    ("own", "cell", "absent"),
+    [
+        ("time double", "3600", "hour_of_day"),
+        ("time string", "3600", "hour_of_day"),
+        ("addr count", "7", "network_direction"),
+        ("count string", "x", "orig_bytes_share"),
+    ],
+)
+def test_nothing_is_computed_of_fields_of_other_types_than_zeeks(write, own, cell, absent):
+    types, row = FLOW_TYPES.split(" "), ["3600", "10.0.0.1", "8.8.8.8", "30", "10", "-", "-", "3", "300", "1", "50"]
+    place = types.index(own.split(" ")[0])
+    types[place], row[place] = own.split(" ")[1], cell
+    frame = only(write(log(" ".join(row), fields=FLOW_FIELDS, types=" ".join(types)))).frame
+    assert frame.height == 1
+    assert absent not in frame.columns
+    assert "orig_packets_share" in frame.columns
+
+
 @pytest.mark.parametrize("end", ["", "\r\n", "\n7\t7\tb\n"])
 @pytest.mark.parametrize("block_bytes", [50, 1000, 1 << 20])
 def test_a_line_without_end_is_rejected_without_being_held(write, block_bytes, end):
