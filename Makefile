@@ -84,7 +84,7 @@ bench-readers: install  ## the part of bench that reads files: logs, captures, a
 	  "$(BIN)/python" -m netsieve.bench.reading $$format --size $(READERS_SIZE) --rounds $(READERS_ROUNDS) --json benchmarks/reading-$$format.json || exit 1; \
 	done
 	"$(BIN)/python" -m netsieve.bench.event_job --megabytes $(EVENT_MEGABYTES) --rounds $(READERS_ROUNDS) --json benchmarks/event-job.json
-	"$(BIN)/python" -m netsieve.bench.neighbours --speed --rounds $(READERS_ROUNDS) --json benchmarks/neighbours.json
+	"$(BIN)/python" -m netsieve.bench.neighbours --speed --rounds $(READERS_ROUNDS) --json benchmarks/neighbour-speed.json
 
 .PHONY: bench-suites
 bench-suites: install  ## the same parts as pytest-benchmark suites, for comparing two revisions

@@ -103,7 +103,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args(arguments)
     options.cache.mkdir(parents=True, exist_ok=True)
-    result: dict[str, Any] = {"benchmark": "neighbours", "machine": describe_machine(), "rounds": options.rounds}
+    result: dict[str, Any] = {"benchmark": "neighbour speed", "machine": describe_machine(), "rounds": options.rounds}
     result["speed"] = stage_speed(options.speed_rows, rounds=options.rounds)
     result["job"] = job_costs(options.cache, options.job_rows, rounds=options.rounds)
     print(f"{timing_line(result)}\n\n{speed_table(result)}")

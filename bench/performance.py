@@ -125,7 +125,7 @@ def _reading_aims(measurements: Measurements) -> Iterator[Aim]:
         for name, (what, peer, least) in READING_RATIOS.items():
             if name in tasks and (ratio := reader_ratio(tasks[name], peer)) is not None:
                 yield Aim(f"{what} faster than {peer}, one core", f"{least:g}x", f"{ratio:.1f}x", ratio >= least)
-    for result in measurements.get("neighbours", []):
+    for result in measurements.get("neighbour speed", []):
         rate = result["speed"]["rows"] / median(result["speed"]["columns"]["usual"]["seconds"])
         yield Aim(
             "neighbour features, one thread",
@@ -153,7 +153,7 @@ def performance_page(measurements: Measurements) -> str:
         "startup": ("Start-up", startup_table),
         "reading": ("Reading logs and captures", reading_table),
         "event_job": ("A large file of Suricata events", job_table),
-        "neighbours": ("Neighbour features", speed_table),
+        "neighbour speed": ("Neighbour features", speed_table),
     }
     for name, (title, table) in sections.items():
         for i, result in enumerate(measurements.get(name, [])):

@@ -138,7 +138,7 @@ def test_aims_of_reading_are_judged(tmp_path, monkeypatch):
     job = {"benchmark": "event_job", "machine": machine, "records": 5, "bytes": 10**9, "threads": {"1": costs}}
     job |= {"stage_records": 5, "stage_seconds": {stage: [1.0] for stage in STAGES}}
     speed = {"rows": 10**6, "columns": {"usual": {"count": 16, "seconds": [1.0, 3.0], "ordered_seconds": [1.0]}}}
-    neighbours = {"benchmark": "neighbours", "machine": machine, "speed": speed}
+    neighbours = {"benchmark": "neighbour speed", "machine": machine, "speed": speed}
     for measured in (result, job, neighbours):
         (tmp_path / f"{measured['benchmark']}.json").write_text(json.dumps(measured))
     measurements = read_measurements(tmp_path)
