@@ -144,6 +144,7 @@ def test_the_command_writes_the_best_model(tmp_path, monkeypatch, capsys):
     assert "best of 3 trials: average_precision" in shown.out
     assert shown.err.count("of 3 trials") == 3
     assert ModelFile.read("m.onnx").provenance["tuning"]["trials"] == 3
+    assert ModelFile.read("m.onnx").provenance["device"] == "auto"
     assert Path("m.onnx.study").is_file()
     # all trials are there: nothing is left to search
     assert main(command) == 0
