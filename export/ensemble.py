@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from netsieve.engine.detectors.core import BASE_SCORE
 from netsieve.engine.detectors.ensemble_core import EnsembleCore
 from netsieve.engine.detectors.tail_rank import TailRank
 from netsieve.export.graph import FEATURE_ERROR, SCORE, CoreOutputs, Graph
@@ -24,7 +25,9 @@ def add_ensemble(graph: Graph, columns: RecordColumns, core: EnsembleCore) -> Co
     joined = surprises[0]
     if len(surprises) > 1:
         joined = graph.node("Concat", *surprises, name="surprises", axis=1)
-    return CoreOutputs(_combined(graph, joined, len(surprises), core), feature_error)
+    combined = _combined(graph, joined, len(surprises), core)
+    score = graph.node("Add", combined, graph.constant("base_score", BASE_SCORE), name=SCORE)
+    return CoreOutputs(score, feature_error)
 
 
 def _add_surprise(graph: Graph, rank: TailRank, score: str) -> str:
@@ -58,13 +61,13 @@ def _add_surprise(graph: Graph, rank: TailRank, score: str) -> str:
 def _combined(graph: Graph, surprises: str, members: int, core: EnsembleCore) -> str:
     axis = graph.constant("member_axis", np.array([1]))
     if core.combination == "mean":
-        return graph.node("ReduceMean", surprises, axis, name=SCORE, keepdims=0)
+        return graph.node("ReduceMean", surprises, axis, name="combined_surprise", keepdims=0)
     if core.combination == "max":
-        return graph.node("ReduceMax", surprises, axis, name=SCORE, keepdims=0)
+        return graph.node("ReduceMax", surprises, axis, name="combined_surprise", keepdims=0)
     all_members = graph.constant("members", np.array([members]))
     ordered, _ = graph.split_node(
         "TopK", surprises, all_members, name="order", outputs=("ordered_surprises", "member_order"), axis=1
     )
     middle = np.unique([(members - 1) // 2, members // 2])
     chosen = graph.node("Gather", ordered, graph.constant("middle", middle), name="middle_surprises", axis=1)
-    return graph.node("ReduceMean", chosen, axis, name=SCORE, keepdims=0)
+    return graph.node("ReduceMean", chosen, axis, name="combined_surprise", keepdims=0)

@@ -31,20 +31,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Train, export, and say what was done."""
     import_polars(available_threads())
-    from netsieve.engine.detectors.registry import detector_class
+    from netsieve.engine.detectors.registry import detector_parameters
     from netsieve.engine.thresholds.policy import parse_policy
     from netsieve.engine.training.comparison import AUTO
     from netsieve.engine.training.job import train_detector
 
     files = checked_files(options)
-    if options.detector != AUTO:
-        detector_class(options.detector)
-    if options.threshold is not None:
-        parse_policy(options.threshold)
-    records = read_training_data(options, files)
     parameters: dict[str, Any] = dict(options.parameter)
     if options.batch_size is not None:
         parameters["batch_size"] = options.batch_size
+    if options.detector != AUTO:
+        detector_parameters(options.detector, parameters)
+    if options.threshold is not None:
+        parse_policy(options.threshold)
+    records = read_training_data(options, files)
     result = train_detector(
         records.frame,
         detector=options.detector,

@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
     records; without labels by the held-out loss.
     """
     import_polars(available_threads())
-    from netsieve.engine.detectors.registry import detector_entry
+    from netsieve.engine.detectors.registry import detector_entry, detector_parameters
     from netsieve.engine.errors import TrainingError
     from netsieve.engine.thresholds.policy import parse_policy
     from netsieve.engine.training.comparison import VALIDATION_ATTACK_SHARE
@@ -54,15 +54,23 @@ def run(options: argparse.Namespace) -> int:
     from netsieve.engine.training.job import (
         SUPERVISED_SHARE,
         check_policy,
-        data_fingerprint,
         is_folder,
         training_result,
     )
     from netsieve.engine.training.splits import SplitShares
-    from netsieve.engine.training.tuning import TuningPlan, default_study, tune_detector
+    from netsieve.engine.training.tuning import (
+        TuningPlan,
+        default_study,
+        searched_space,
+        tune_detector,
+        tuning_fingerprint,
+    )
     from netsieve.engine.training.windows import detector_windows
 
     entry = detector_entry(options.detector)
+    parameters = dict(options.parameter)
+    detector_parameters(options.detector, parameters)
+    searched_space(options.detector, parameters, labelled=options.label is not None)
     files = checked_files(options)
     if options.study is None and is_folder(options.output):
         raise TrainingError("a model that is named by time leaves no name for the study; give --study FILE")
@@ -84,10 +92,10 @@ def run(options: argparse.Namespace) -> int:
         study=options.study or default_study(options.output),
         trials=options.trials,
         sampler=options.sampler,
-        parameters=dict(options.parameter),
-        fingerprint=data_fingerprint(data.schema, data.train),
+        parameters=parameters,
+        fingerprint=tuning_fingerprint(data),
         seed=options.seed,
-        device=options.device or "cpu",
+        device=options.device or "auto",
     )
     model, found = tune_detector(plan, jobs=options.jobs, progress=True)
     print(text_table([(name, str(value)) for name, value in found["parameters"].items()]))

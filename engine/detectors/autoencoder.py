@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netsieve.engine.detectors.autoencoder_parameters import AutoencoderParameters
-from netsieve.engine.detectors.core import chunked, prepared_float32, sampled_rows
+from netsieve.engine.detectors.core import chunked, prepared_float32, sampled_rows, view_columns
 from netsieve.engine.detectors.core_detector import CoreDetector
 from netsieve.engine.detectors.dense_autoencoder import Aggregation, DenseAutoencoder
 from netsieve.engine.detectors.latent import latent_whitening
@@ -159,21 +159,26 @@ class Autoencoder(CoreDetector):
         metadata, tensors = read_weights(path)
         if metadata.get("detector", Autoencoder.name) != cls.name:
             raise TrainingError(f"{path} holds weights of a {metadata['detector']} detector, not of a {cls.name}")
-        detector = cls(
-            cast("AutoencoderParameters", cls.parameters_class.from_dict(json.loads(metadata["parameters"])))
-        )
-        schema = FeatureSchema.from_json(metadata["schema"])
-        network = detector._new_network(schema)
-        _load_state(network, tensors, path)
-        network.eval()
-        detector.core = _scoring_network(
-            network,
-            detector.parameters,
-            tensors["score.error_weight"],
-            tensors.get("score.latent_center"),
-            tensors.get("score.latent_whitening"),
-        )
-        detector.schema, detector._torch_network = schema, network
+        try:
+            parameters = cls.parameters_class.from_dict(json.loads(metadata["parameters"]))
+            schema = FeatureSchema.from_json(metadata["schema"])
+            detector = cls(cast("AutoencoderParameters", parameters))
+            network = detector._new_network(schema)
+            _load_state(network, tensors, path)
+            network.eval()
+            core = _scoring_network(
+                network,
+                detector.parameters,
+                tensors["score.error_weight"],
+                tensors.get("score.latent_center"),
+                tensors.get("score.latent_whitening"),
+            )
+            core.score(view_columns(core.view, schema, np.zeros((1, len(schema.features)), dtype=np.float32)))
+        except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+            raise TrainingError(
+                f"{path} is damaged ({type(error).__name__}: {error}); train the detector anew"
+            ) from error
+        detector.schema, detector.core, detector._torch_network = schema, core, network
         return detector
 
     def default_widths(self, width: int) -> tuple[tuple[int, ...], int]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from netsieve.engine.detectors.core import prepared_float32
 from netsieve.engine.detectors.parameters import DetectorParameters
 from netsieve.engine.detectors.sklearn_trees import boosted_trees, prepared_splits
+from netsieve.engine.detectors.supervised import SupervisedDetector
 from netsieve.engine.detectors.tree_ensemble import TreeScore
 from netsieve.engine.errors import TrainingError
 from netsieve.engine.features.schema import FeatureSchema
@@ -61,6 +62,27 @@ class BoostedTreesParameters(DetectorParameters):
                 "largest_training_set": (self.largest_training_set >= 20, "at least 20"),
             }
         )
+
+
+class BoostedTrees(SupervisedDetector):
+    """The log-odds of an attack by gradient-boosted trees."""
+
+    name: ClassVar[str] = "boosted_trees"
+    parameters_class: ClassVar[type[DetectorParameters]] = BoostedTreesParameters
+
+    def fit_core(
+        self,
+        schema: FeatureSchema,
+        x_train: NDArray[np.float32],
+        x_validation: NDArray[np.float32],
+        *,
+        seed: int,
+        device: str,
+        progress: bool,
+    ) -> tuple[TreeScore, dict[str, Any]]:
+        """Return the trees; ``x_validation`` is not used."""
+        x = np.concatenate([x_train, self.x_attacks])
+        return fit_boosted_trees(schema, x, np.arange(len(x)) >= len(x_train), self.parameters, seed=seed)
 
 
 def fit_boosted_trees(

@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields, is_dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from netsieve.engine.detectors.core import Core
+from netsieve.engine.detectors.core import Core, View, view_columns
+from netsieve.engine.detectors.tree_ensemble import LEAF, TreeEnsemble
 from netsieve.engine.errors import TrainingError
 from netsieve.engine.features.schema import FeatureSchema
 from netsieve.engine.sinks.atomic import write_atomically
@@ -64,9 +65,41 @@ def load_core(path: str | Path, detector: str) -> tuple[dict[str, Any], FeatureS
         raise TrainingError(f"{path} holds no {detector} weights; expected a file that training wrote")
     try:
         core = _rebuilt(json.loads(metadata["core"]), tensors)
-        return json.loads(metadata["parameters"]), FeatureSchema.from_json(metadata["schema"]), core
-    except (KeyError, TypeError, ValueError, AttributeError, ImportError) as error:
+        parameters, schema = json.loads(metadata["parameters"]), FeatureSchema.from_json(metadata["schema"])
+        if not isinstance(parameters, dict):
+            raise TypeError("its parameters are no table")
+        _check_core(core, schema)
+    except (LookupError, TypeError, ValueError, AttributeError, ImportError, RecursionError) as error:
         raise TrainingError(f"{path} is damaged ({type(error).__name__}: {error}); train the detector anew") from error
+    return parameters, schema, core
+
+
+def _check_core(core: Any, schema: FeatureSchema) -> None:
+    """Raise what :func:`load_core` reports where a core cannot score the records of its schema."""
+    if getattr(core, "view", None) not in get_args(View) or not callable(getattr(core, "score", None)):
+        raise ValueError(f"{type(core).__name__} is no core")
+    row = np.zeros((1, len(schema.features)), dtype=np.float32)
+    _check_trees(core, len(view_columns("unscaled", schema, row)[0]))
+    if np.shape(core.score(view_columns(core.view, schema, row))) != (1,):
+        raise ValueError("it gives no score a row")
+
+
+def _check_trees(value: Any, width: int) -> None:
+    if isinstance(value, tuple):
+        for part in value:
+            _check_trees(part, width)
+    elif isinstance(value, TreeEnsemble):
+        nodes = np.arange(len(value.column))
+        inner = value.column != LEAF
+        # a child comes after its parent: no walk through a tree goes on for ever
+        for child in (value.left, value.right):
+            if not np.all(np.where(inner, (child > nodes) & (child < len(nodes)), child == nodes)):
+                raise ValueError("a tree's nodes do not follow each other")
+        if not np.all(~inner | ((value.column >= 0) & (value.column < width))):
+            raise ValueError("a tree looks at a column that is not there")
+    elif is_dataclass(value):
+        for field in fields(value):
+            _check_trees(getattr(value, field.name), width)
 
 
 def _described(value: Any, name: str, tensors: dict[str, NDArray[Any]]) -> Any:
@@ -92,7 +125,7 @@ def _rebuilt(description: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]
         if not module.isidentifier():
             raise ValueError(f"{description['class']!r} is no core")
         kind = getattr(import_module(PACKAGE + module), name)
-        if not isinstance(kind, type) or not is_dataclass(kind):
+        if not isinstance(kind, type) or not is_dataclass(kind) or not kind.__module__.startswith(PACKAGE):
             raise ValueError(f"{description['class']!r} is no core")
         return kind(**{field: _rebuilt(part, tensors) for field, part in description["fields"].items()})
     if "tuple" in description:

@@ -92,12 +92,18 @@ class EllipticEnvelope(CoreDetector):
         rows = sampled_rows(x_train, parameters.largest_training_set, seed)
         z = prepared_float32(schema, rows).astype(np.float64)
         directions = varying_directions(z)
-        kept = usual_rows(directions, parameters.support_fraction, parameters.contamination, seed)
+        usual = usual_rows(directions, parameters.support_fraction, parameters.contamination, seed)
+        kept = np.ones(len(z), dtype=bool) if usual is None else usual
         center = z[kept].mean(axis=0)
         covariance = np.cov(z[kept], rowvar=False, bias=True).reshape(z.shape[1], z.shape[1])
         whitening = column_whitening(covariance + parameters.regularisation * np.eye(z.shape[1]))
         core = Ellipsoid(center.astype(np.float32), np.ascontiguousarray(whitening, dtype=np.float32))
-        return core, {"rows_kept": int(kept.sum()), "rows": len(z), "directions": directions.shape[1]}
+        return core, {
+            "rows_kept": int(kept.sum()),
+            "rows": len(z),
+            "directions": directions.shape[1],
+            "robust": usual is not None,
+        }
 
 
 def varying_directions(z: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -120,17 +126,23 @@ def varying_directions(z: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def usual_rows(
     directions: NDArray[np.float64], support_fraction: float | None, contamination: float, seed: int
-) -> NDArray[np.bool_]:
-    """Return which rows a robust covariance does not find odd, bool ``[n]``; all where nothing varies."""
+) -> NDArray[np.bool_] | None:
+    """Return which rows a robust covariance does not find odd, bool ``[n]``.
+
+    None where there is no such covariance: nothing varies, or half of the rows lie in one place.
+    """
     from scipy.stats import chi2
     from sklearn.covariance import MinCovDet
 
     if not directions.shape[1]:
-        return np.ones(len(directions), dtype=bool)
+        return None
     with warnings.catch_warnings():
         # determinants may rise by rounding where half of the rows lie nearly in a plane; the rows kept are sound
         warnings.simplefilter("ignore")
-        fitted = MinCovDet(support_fraction=support_fraction, random_state=seed).fit(directions)
+        try:
+            fitted = MinCovDet(support_fraction=support_fraction, random_state=seed).fit(directions)
+        except ValueError:  # "The covariance matrix of the support data is equal to 0"
+            return None
         distance = fitted.mahalanobis(directions)
     limit = max(float(chi2(directions.shape[1]).isf(TAIL)), float(np.quantile(distance, 1 - contamination)))
     return np.asarray(distance <= limit, dtype=bool)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from netsieve.engine.detectors.core import Core, View, side
+from netsieve.engine.detectors.core import BASE_SCORE, Core, View, side
 from netsieve.engine.detectors.tail_rank import TailRank
 
 Combination = Literal["mean", "max", "median"]
@@ -16,7 +16,7 @@ Combination = Literal["mean", "max", "median"]
 
 @dataclass(frozen=True, slots=True)
 class EnsembleCore:
-    """Cores, the rank function of each, and how their surprises become one score.
+    """Cores, the rank function of each, and how their surprises become one score: added to 1.
 
     Attributes
     ----------
@@ -41,7 +41,9 @@ class EnsembleCore:
             ]
         )
         if self.combination == "max":
-            return np.asarray(surprises.max(axis=0), dtype=np.float64)
-        if self.combination == "median":
-            return np.asarray(np.median(surprises, axis=0), dtype=np.float64)
-        return np.asarray(surprises.mean(axis=0), dtype=np.float64)
+            combined = surprises.max(axis=0)
+        elif self.combination == "median":
+            combined = np.median(surprises, axis=0)
+        else:
+            combined = surprises.mean(axis=0)
+        return np.asarray(BASE_SCORE + combined, dtype=np.float64)

@@ -20,6 +20,9 @@ FEWEST_STEPS: Final = 1_000_000
 FEWEST_EPOCHS: Final = 10
 PAIRS: Final = 5_000
 """Pairs of rows whose median distance is the kernel's width."""
+NARROWEST: Final = 1e-3
+"""The kernel's squared width is at least this share of the mean squared distance. Where most rows all but coincide and
+a few lie far out, a narrower kernel would see nothing but rounding in those."""
 LONGEST_FEATURES: Final = float(np.sqrt(2.0))
 """No vector of random Fourier features is longer."""
 
@@ -36,7 +39,8 @@ class SupportParameters(DetectorParameters):
         Random features of the kernel.
     gamma
         Of the kernel ``exp(-gamma * |a - b|**2)``; None for ``1 / (2 * median(|a - b|**2))`` over pairs of different
-        training rows: the width is the median distance.
+        training rows: the width is the median distance. At most 1000 / 2 of the mean's inverse in either case: the
+        width is no smaller than a thirtieth of the root mean square distance.
     largest_training_set
         Rows beyond so many are left out, drawn at random.
     """
@@ -142,7 +146,8 @@ def fit_fourier_hyperplane(
     """
     from sklearn.kernel_approximation import RBFSampler
 
-    gamma = parameters.gamma or median_gamma(values, seed)
+    usual, largest = kernel_gammas(values, seed)
+    gamma = usual if parameters.gamma is None else min(parameters.gamma, largest)
     sampler = RBFSampler(gamma=gamma, n_components=parameters.features, random_state=seed).fit(values)
     support = fit_support(sampler.transform(values), parameters.nu, seed)
     core = FourierHyperplane(
@@ -175,9 +180,16 @@ def fit_support(values: NDArray[np.float64], nu: float, seed: int) -> Support:
     return Support(normal / (length or 1.0), {"epochs": int(fitted.n_iter_), "rows_beyond": beyond})
 
 
-def median_gamma(values: NDArray[np.float64], seed: int) -> float:
-    """Return ``1 / (2 * median(|a - b|**2))`` over pairs of different rows; 1 where all are the same."""
+def kernel_gammas(values: NDArray[np.float64], seed: int) -> tuple[float, float]:
+    """Return the kernel's usual and its largest gamma.
+
+    Over pairs of different rows, ``1 / (2 * median(|a - b|**2))``, and the same of :data:`NARROWEST` of the mean, which
+    bounds it; 1 and infinity where all rows are the same.
+    """
     pairs = np.random.default_rng(seed).integers(len(values), size=(2, PAIRS))
     distance = np.square(values[pairs[0]] - values[pairs[1]]).sum(axis=1)
     distance = distance[distance > 0]
-    return float(1 / (2 * np.median(distance))) if distance.size else 1.0
+    if not distance.size:
+        return 1.0, np.inf
+    largest = float(1 / (2 * NARROWEST * distance.mean()))
+    return min(float(1 / (2 * np.median(distance))), largest), largest

@@ -108,6 +108,15 @@ DETECTORS: Final[Mapping[str, DetectorEntry]] = MappingProxyType(
                 supervised=True,
             ),
             DetectorEntry(
+                "boosted_trees",
+                "gradient-boosted trees (scikit-learn) of labelled attacks; the score is their log-odds",
+                "as classifier, trained in seconds; may stand for it in hybrid",
+                "netsieve.engine.detectors.boosted_trees",
+                "BoostedTrees",
+                "BoostedTreesParameters",
+                supervised=True,
+            ),
+            DetectorEntry(
                 "hybrid",
                 "autoencoder and classifier: the larger of their ranks among normal records",
                 "where some attacks are labelled and others are to be found all the same",

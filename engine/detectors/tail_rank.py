@@ -67,6 +67,9 @@ class TailRank:
         spread = np.concatenate([[0.0], np.cumsum(np.diff(surprise))]) * scale / steepest
         # crowded knots are set apart, the later ones upwards
         knots = (np.maximum.accumulate(np.quantile(ordered, positions) - spread) + spread).astype(np.float32)
+        for i in range(1, len(knots)):
+            # float32 may not hold the gaps
+            knots[i] = max(knots[i], np.nextafter(knots[i - 1], np.float32(np.inf)))
         last, middle = float(knots[-1]), float(knots[np.searchsorted(positions, 0.5)])
         ratio = (ordered[ordered > last] - middle) / (last - middle)
         natural = float(np.log(ratio).mean()) if ratio.size else 0.0

@@ -40,7 +40,8 @@ class VariationalParameters(DetectorParameters):
         {
             "latent_size": Range(low=2, high=32, logarithmic=True, whole=True),
             "learning_rate": Range(low=3e-4, high=5e-3, logarithmic=True),
-            "divergence_weight": Range(low=0.01, high=1.0, logarithmic=True),
+            # the weighted divergence is part of the loss: the least weight would always win
+            "divergence_weight": Range(low=0.01, high=1.0, logarithmic=True, changes_loss=True),
             "aggregation": Choices(values=("log_mean", "sum"), changes_loss=True),
         }
     )

@@ -249,8 +249,6 @@ def train_detector(
         shares = shares or SplitShares(attacks_validation=VALIDATION_ATTACK_SHARE)
     threshold = threshold or entry.threshold
     policy = None if threshold is None else parse_policy(threshold)
-    if policy is not None and policy.name == "f1" and label is None:
-        raise TrainingError("threshold policy f1 needs labels; name the label column and the value of normal records")
     trainer = detector_class(detector)
     earlier = None if initial_weights is None else trainer.load_weights(initial_weights)
     if entry.supervised:
@@ -300,7 +298,17 @@ def train_detector(
 
 
 def check_policy(policy: Policy | None, data: TrainingData) -> None:
-    """Raise ThresholdError where the calibration part is too small for a policy: before hours of training."""
+    """Raise where a policy needs labels, or a larger calibration part: before hours of training.
+
+    Raises
+    ------
+    TrainingError
+        The policy needs labels.
+    ThresholdError
+        The calibration part is too small.
+    """
+    if policy is not None and policy.name == "f1" and not data.labelled:
+        raise TrainingError("threshold policy f1 needs labels; name the label column and the value of normal records")
     if policy is not None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the warning comes with the threshold

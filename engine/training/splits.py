@@ -29,7 +29,9 @@ class SplitShares:
         Sets the thresholds, so it is large: a false-positive rate needs at least 1 / rate records, better ten times.
     attacks_train, attacks_validation
         Shares of the other records that supervised detectors learn from, and that choices between detectors or
-        parameters are made with. None by default: then all of them test.
+        parameters are made with. None by default: then all of them test. Where parts follow each other in time, these
+        are the first ones among the attacks, which may be later than the first normal records that test: attacks often
+        come only after the records that normal ones are learned from, and none would be left to learn from.
     """
 
     train: float = 0.6
@@ -95,7 +97,8 @@ def split_records(
         train and validate, and the others test.
     time
         ``[rows]``, anything that sorts; NaN or NaT (time unknown) counts as earliest. With it the parts follow each
-        other in time; equal times keep the order of the records. None draws the parts at random.
+        other in time, normal records among themselves and attacks among themselves; equal times keep the order of the
+        records. None draws the parts at random.
     groups
         int64 ``[rows]``: records of which are drawn together where there is no time, so that no group of normal
         records, and none of the others, is in two parts. Where there are too few groups for that, of either, its parts

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import json
 import multiprocessing
 import os
+import signal
 import sys
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+
+import numpy as np
 
 from netsieve.engine.detectors.parameters import Choices, Range
 from netsieve.engine.detectors.registry import detector_class, detector_parameters
@@ -18,6 +25,8 @@ from netsieve.engine.training.data import TrainingData
 from netsieve.engine.training.job import fit_to
 
 if TYPE_CHECKING:
+    from multiprocessing.process import BaseProcess
+
     import optuna
 
     from netsieve.engine.detectors.detector import Detector
@@ -26,6 +35,8 @@ Sampler = Literal["tpe", "random", "grid"]
 Objective = Literal["average_precision", "validation_loss"]
 
 STUDY: Final = "netsieve"
+STOP_SECONDS: Final = 5.0
+"""So long a process may take to end before it is killed."""
 GRID_POINTS: Final = 3
 """Numbers of a range that a grid takes."""
 
@@ -49,9 +60,9 @@ class TuningPlan:
     parameters
         Held fixed.
     fingerprint
-        Of the data: a study is gone on with only on the same.
+        Of the data (:func:`tuning_fingerprint`): a study is gone on with only on the same.
     seed, device
-        Of the training.
+        Of the training; a study is gone on with only with the same seed.
     """
 
     detector: str
@@ -76,12 +87,25 @@ class TuningPlan:
     @property
     def space(self) -> dict[str, Range | Choices]:
         """What is tried, by parameter."""
-        space = type(detector_parameters(self.detector)).search_space
-        return {
-            name: tried
-            for name, tried in space.items()
-            if name not in self.parameters and not (not self.data.labelled and getattr(tried, "changes_loss", False))
-        }
+        return searched_space(self.detector, self.parameters, labelled=self.data.labelled)
+
+
+def searched_space(detector: str, parameters: Mapping[str, Any], *, labelled: bool) -> dict[str, Range | Choices]:
+    """Return what is tried of a detector, by parameter: what is not held fixed, and can be judged.
+
+    Raises
+    ------
+    TrainingError
+        That is nothing.
+    """
+    space = {
+        name: tried
+        for name, tried in type(detector_parameters(detector)).search_space.items()
+        if name not in parameters and (labelled or not tried.changes_loss)
+    }
+    if not space:
+        raise TrainingError(f"{detector} has nothing to tune; set its parameters with --parameter")
+    return space
 
 
 def tune_detector(plan: TuningPlan, *, jobs: int = 1, progress: bool = True) -> tuple[Detector, dict[str, Any]]:
@@ -109,8 +133,8 @@ def tune_detector(plan: TuningPlan, *, jobs: int = 1, progress: bool = True) -> 
         Optuna is not installed, nothing can be tuned, the study belongs to other data or another detector, or no trial
         came to an end.
     """
-    if not plan.space:
-        raise TrainingError(f"{plan.detector} has nothing to tune; set its parameters with --parameter")
+    _ = plan.space  # refused where nothing is left to try
+    detector_parameters(plan.detector, plan.parameters)
     study = open_study(plan)
     # what an interrupted run left open will not come to an end
     for trial in study.get_trials(deepcopy=False, states=(_states().RUNNING,)):
@@ -120,18 +144,19 @@ def tune_detector(plan: TuningPlan, *, jobs: int = 1, progress: bool = True) -> 
         run_trials(plan, progress=progress)
     else:
         context = multiprocessing.get_context("spawn")
-        processes = [context.Process(target=run_trials, args=(plan, worker), daemon=True) for worker in range(workers)]
-        for process in processes:
-            process.start()
-        for process in processes:
-            process.join()
+        processes = [context.Process(target=_work, args=(plan, worker), daemon=True) for worker in range(workers)]
+        with _ended(processes):
+            for process in processes:
+                process.start()
+            for process in processes:
+                process.join()
         if any(process.exitcode for process in processes):
             raise TrainingError("a process that ran trials failed; its error is shown above")
     study = open_study(plan)
     if not finished(study):
         raise TrainingError("no trial came to an end; their errors are shown above")
     best = dict(study.best_params)
-    model = detector_class(plan.detector)(detector_parameters(plan.detector, {**plan.parameters, **best}))
+    model = detector_class(plan.detector)(detector_parameters(plan.detector, {**best, **plan.parameters}))
     fit_to(model, plan.data, seed=plan.seed, device=plan.device, progress=progress)
     return model, {
         "objective": plan.objective,
@@ -165,7 +190,13 @@ def open_study(plan: TuningPlan, worker: int = 0) -> optuna.Study:
         direction="maximize" if plan.objective == "average_precision" else "minimize",
         load_if_exists=True,
     )
-    belongs = {"detector": plan.detector, "objective": plan.objective, "data": plan.fingerprint}
+    belongs = {
+        "detector": plan.detector,
+        "objective": plan.objective,
+        "data": plan.fingerprint,
+        "fixed parameters": json.dumps(plan.parameters, sort_keys=True, default=str),
+        "seed": plan.seed,
+    }
     known = study.user_attrs
     if not known:
         for name, value in belongs.items():
@@ -174,6 +205,47 @@ def open_study(plan: TuningPlan, worker: int = 0) -> optuna.Study:
         differs = next(name for name in belongs if known.get(name) != belongs[name])
         raise TrainingError(f"{plan.study!r} holds a study of another {differs}; name another file, or remove it")
     return study
+
+
+def tuning_fingerprint(data: TrainingData) -> str:
+    """Return the SHA-256 of the fitted schema and of all parts that train or judge a trial."""
+    digest = hashlib.sha256(data.schema.to_json().encode())
+    for part in (data.train, data.validation, data.attacks_train, data.attacks_validation):
+        digest.update(f"{part.shape}".encode())
+        digest.update(np.ascontiguousarray(part, dtype="<f4").data)
+    return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def _ended(processes: Sequence[BaseProcess]) -> Iterator[None]:
+    """Leave none of the processes running, whatever happens: who interrupts may not go through the usual exit."""
+    try:
+        yield
+    finally:
+        for process in processes:
+            if process.is_alive():
+                process.terminate()
+        for process in processes:
+            if process.is_alive():
+                process.join(STOP_SECONDS)
+            if process.is_alive():
+                process.kill()
+                process.join()
+
+
+def _work(plan: TuningPlan, worker: int) -> None:
+    """Run trials in a process of their own, which the first one ends: an interrupt reaches all processes alike."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    run_trials(plan, worker)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def run_trials(plan: TuningPlan, worker: int = 0, *, progress: bool = True) -> None:
@@ -188,7 +260,7 @@ def run_trials(plan: TuningPlan, worker: int = 0, *, progress: bool = True) -> N
 
     def objective(trial: optuna.Trial) -> float:
         chosen = {name: _suggested(trial, name, tried) for name, tried in space.items()}
-        model = detector_class(plan.detector)(detector_parameters(plan.detector, {**plan.parameters, **chosen}))
+        model = detector_class(plan.detector)(detector_parameters(plan.detector, {**chosen, **plan.parameters}))
         started = time.perf_counter()
         try:
             fit_to(model, plan.data, seed=plan.seed, device=plan.device, progress=False)

@@ -15,12 +15,13 @@ NEURAL = ("autoencoder", "autoencoder_simple", "autoencoder_deep", "variational"
 QUICK = {name: {"max_draws": 20_000} for name in NEURAL}
 QUICK["hybrid"] = {"member_parameters": {name: QUICK[name] for name in ("autoencoder", "classifier")}}
 QUICK["isolation_forest"] = {"trees": 60}
+QUICK["boosted_trees"] = {"trees": 60}
 QUICK["gaussian_mixture"] = {"components": 4}
 QUICK["one_class_svm"] = QUICK["dose"] = {"features": 128}
 QUICK["dose_variational"] = {"max_draws": 20_000, "features": 128}
 QUICK["ensemble"] = {"member_parameters": {name: QUICK[name] for name in ("autoencoder", "isolation_forest")}}
 """Parameters under which training takes a moment."""
-KNOWN_ATTACKS_ONLY = ("classifier",)
+KNOWN_ATTACKS_ONLY = ("classifier", "boosted_trees")
 """They say of records unlike any they have seen whatever comes."""
 NAMES = tuple(name for name, entry in DETECTORS.items() if not entry.sequence)
 

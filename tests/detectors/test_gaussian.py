@@ -13,7 +13,8 @@ from netsieve.engine.detectors.elliptic_envelope import (
 from netsieve.engine.detectors.gaussian import Ellipsoid, Mixture, column_whitening
 from netsieve.engine.detectors.gaussian_mixture import GaussianMixture, GaussianMixtureParameters, mixture_core
 from netsieve.engine.errors import ExportError, TrainingError
-from netsieve.engine.features.preprocessing import prepare
+from netsieve.engine.features.preprocessing import fit_preprocessing, prepare
+from netsieve.engine.features.schema import FeatureSchema, NumericFeature
 from netsieve.export.cores import core_model
 
 
@@ -133,7 +134,7 @@ def test_columns_without_spread_and_dependent_ones_are_left_out_of_the_robust_pa
     assert usual_rows(directions, None, 0.01, 0).mean() > 0.9
     none = varying_directions(z[:, 4:])
     assert none.shape == (300, 0)
-    assert usual_rows(none, None, 0.01, 0).all()
+    assert usual_rows(none, None, 0.01, 0) is None
     assert varying_directions(values[:10]).shape == (10, 2)
 
 
@@ -177,3 +178,14 @@ def test_a_schema_of_another_width_is_refused():
 def test_parameters_are_checked(parameters, values):
     with pytest.raises(TrainingError, match=next(iter(values))):
         parameters.from_dict(values)
+
+
+def test_where_half_of_the_rows_all_but_coincide_all_are_kept():
+    # scikit-learn takes a variance of less than 1e-8 in the tightest half for none
+    rng = np.random.default_rng(0)
+    values = np.concatenate([1e-6 * rng.normal(size=300), rng.normal(size=200)])[:, None].astype(np.float32)
+    assert usual_rows(values.astype(np.float64), None, 0.01, 0) is None
+    schema = fit_preprocessing(FeatureSchema(features=(NumericFeature(name="n"),)), values)
+    detector = EllipticEnvelope().fit(schema, values, values[:100])
+    assert detector.summary["rows_kept"] == 500
+    assert detector.summary["robust"] is False

@@ -1,13 +1,16 @@
 import numpy as np
 import pytest
+from export_cases import session
 
 from netsieve.engine.detectors.autoencoder import Autoencoder, AutoencoderParameters
+from netsieve.engine.detectors.boosted_trees import BoostedTrees
 from netsieve.engine.detectors.classifier import Classifier, ClassifierParameters
 from netsieve.engine.detectors.ensemble import EnsembleParameters, Hybrid, HybridParameters
 from netsieve.engine.errors import TrainingError
 from netsieve.engine.evaluation.metrics import evaluate_scores
 from netsieve.engine.features.preprocessing import fit_preprocessing
 from netsieve.engine.features.schema import FeatureSchema, NumericFeature
+from netsieve.export.cores import core_model
 
 QUICK = {"autoencoder": {"max_draws": 60_000}, "classifier": {"max_draws": 60_000}}
 
@@ -45,6 +48,7 @@ def detectors():
         "classifier": Classifier(ClassifierParameters(**QUICK["classifier"])).fit(
             schema, *split, device="cpu", x_attacks=attacks
         ),
+        "boosted": BoostedTrees().fit(schema, *split, x_attacks=attacks),
         "hybrid": Hybrid(HybridParameters(member_parameters=QUICK)).fit(
             schema, *split, device="cpu", x_attacks=attacks
         ),
@@ -67,6 +71,21 @@ def test_attacks_of_another_kind_are_found_nearly_as_well_as_without_labels(dete
     unseen = unknown_attacks(500, 3)
     assert auroc(detectors["hybrid"], unseen) > auroc(detectors["autoencoder"], unseen) - 0.05
     assert auroc(detectors["hybrid"], unseen) > auroc(detectors["classifier"], unseen) + 0.1
+
+
+def test_boosted_trees_may_stand_for_the_classifier(detectors):
+    x = normal_rows(3000, 0)
+    parameters = HybridParameters(
+        members=("autoencoder", "boosted_trees"),
+        member_parameters={"autoencoder": QUICK["autoencoder"], "boosted_trees": {"trees": 60}},
+    )
+    hybrid = Hybrid(parameters).fit(
+        detectors["hybrid"].schema, x[:2500], x[2500:], device="cpu", x_attacks=known_attacks(200, 1)
+    )
+    assert auroc(hybrid, known_attacks(500, 2)) > auroc(detectors["autoencoder"], known_attacks(500, 2)) + 0.2
+    assert auroc(hybrid, unknown_attacks(500, 3)) > auroc(detectors["boosted"], unknown_attacks(500, 3)) + 0.1
+    exported = session(core_model(hybrid.core, hybrid.schema)).run(["score"], {"x": x})[0]
+    np.testing.assert_allclose(exported, hybrid.reference_score(x), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ from netsieve.engine.detectors.one_class_svm import (
     LONGEST_FEATURES,
     OneClassSvm,
     OneClassSvmParameters,
-    median_gamma,
+    fit_fourier_hyperplane,
+    kernel_gammas,
 )
 from netsieve.engine.errors import ExportError, TrainingError
 from netsieve.engine.features.preprocessing import prepare
@@ -65,11 +66,11 @@ def test_the_kernels_width_is_the_median_distance():
     rng = np.random.default_rng(0)
     rows = rng.normal(size=(400, 6))
     distances = np.square(rows[:, None] - rows[None]).sum(axis=2)[np.triu_indices(400, 1)]
-    assert median_gamma(rows, 0) == pytest.approx(1 / (2 * np.median(distances)), rel=0.05)
+    assert kernel_gammas(rows, 0)[0] == pytest.approx(1 / (2 * np.median(distances)), rel=0.05)
     # equal rows say nothing of the width
     often = np.concatenate([np.zeros((2_000, 6)), rows])
-    assert median_gamma(often, 0) > 0.5 * median_gamma(rows, 0)
-    assert median_gamma(np.ones((30, 2)), 0) == 1
+    assert kernel_gammas(often, 0)[0] > 0.5 * kernel_gammas(rows, 0)[0]
+    assert kernel_gammas(np.ones((30, 2)), 0) == (1, np.inf)
 
 
 def test_scores_with_a_kernel_are_above_zero():
@@ -158,3 +159,13 @@ def test_a_schema_of_another_width_is_refused():
 def test_parameters_are_checked(parameters, values):
     with pytest.raises(TrainingError, match=next(iter(values))):
         parameters.from_dict(values)
+
+
+@pytest.mark.parametrize("gamma", [None, 1e12])
+def test_a_tight_bulk_and_far_rows_do_not_make_the_kernel_see_rounding(gamma):
+    rng = np.random.default_rng(0)
+    bulk = np.concatenate([1e-5 * rng.normal(size=(990, 3)), 5 + rng.normal(size=(10, 3))])
+    core, summary = fit_fourier_hyperplane(bulk, OneClassSvmParameters(features=64, gamma=gamma), seed=0)
+    rounded = bulk * (1 + 1e-6 * rng.normal(size=bulk.shape))
+    np.testing.assert_allclose(core.score(rounded), core.score(bulk), rtol=1e-3, atol=1e-4)
+    assert summary["gamma"] < 1e5

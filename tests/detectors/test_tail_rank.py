@@ -25,12 +25,15 @@ def test_it_rises_with_the_score_whatever_the_scale(scale, shift):
     assert (np.diff(surprise[grid > np.quantile(scores, 0.9)]) > 0).all()
 
 
-@pytest.mark.parametrize("scores", [np.zeros(50), np.full(50, 7.0), np.r_[np.zeros(45), 1.0], [3.0]])
+@pytest.mark.parametrize(
+    "scores", [np.zeros(50), np.full(50, 7.0), np.r_[np.zeros(45), 1.0], [3.0], np.r_[np.zeros(26), np.full(24, 1e6)]]
+)
 def test_equal_scores_do_not_divide_by_zero(scores):
     rank = TailRank.fit(np.asarray(scores))
     assert len(rank.knots) == KNOTS + 1
     assert (np.diff(rank.knots) > 0).all()
     surprise = rank.surprise(np.array([-1.0, 0.0, 1.0, 7.0, 100.0]))
+    assert np.isfinite(rank.slope).all()
     assert np.isfinite(surprise).all()
     assert (np.diff(surprise) >= 0).all()
 

@@ -1,4 +1,6 @@
+import multiprocessing
 from dataclasses import replace
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,14 @@ from netsieve.engine.errors import TrainingError
 from netsieve.engine.scoring.model_file import ModelFile
 from netsieve.engine.training.data import prepare_data
 from netsieve.engine.training.splits import SplitShares
-from netsieve.engine.training.tuning import TuningPlan, finished, open_study, run_trials, tune_detector
+from netsieve.engine.training.tuning import (
+    TuningPlan,
+    finished,
+    open_study,
+    run_trials,
+    tune_detector,
+    tuning_fingerprint,
+)
 
 LABELS = {"label": "Label", "normal": "0", "ignore": ["Attack"]}
 BRIEF = {"max_draws": 2_000}
@@ -51,12 +60,53 @@ def test_a_study_of_something_else_is_refused(tmp_path):
         tune_detector(replace(first, fingerprint="b"), progress=False)
     with pytest.raises(TrainingError, match="another detector"):
         tune_detector(replace(first, detector="autoencoder"), progress=False)
+    with pytest.raises(TrainingError, match="another fixed parameters"):
+        tune_detector(replace(first, parameters={"latent_distance": True}), progress=False)
+    with pytest.raises(TrainingError, match="another seed"):
+        tune_detector(replace(first, seed=1), progress=False)
+
+
+def test_the_fingerprint_tells_all_that_trials_are_judged_by(tmp_path):
+    data = plan(tmp_path).data
+    parts = {name: getattr(data, name) for name in ("train", "validation", "attacks_validation")}
+    changed = [replace(data, **{name: rows[:-1]}) for name, rows in parts.items()]
+    changed.append(replace(data, attacks_train=data.validation[:1]))
+    changed.append(replace(data, schema=replace(data.schema, features=data.schema.features[:-1])))
+    prints = [tuning_fingerprint(each) for each in (data, *changed)]
+    assert len(set(prints)) == len(prints)
+    assert tuning_fingerprint(plan(tmp_path).data) == prints[0]
+
+
+def test_an_interrupt_leaves_no_process_behind(tmp_path, monkeypatch):
+    join, calls = SpawnProcess.join, []
+
+    def interrupted(process, timeout=None):
+        calls.append(process)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        join(process, timeout)
+
+    monkeypatch.setattr(SpawnProcess, "join", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        tune_detector(plan(tmp_path, trials=100_000), jobs=2, progress=False)
+    left = multiprocessing.active_children()
+    for process in left:
+        process.kill()
+    assert not left
+
+
+def test_what_is_wrong_with_fixed_parameters_shows_before_any_trial(tmp_path):
+    with pytest.raises(TrainingError, match="no parameter 'depth'"):
+        tune_detector(plan(tmp_path, parameters={"depth": 1}), progress=False)
+    assert not (tmp_path / "study").exists()
 
 
 def test_without_labels_the_held_out_loss_is_the_objective(tmp_path):
     data = prepare_data(flow_frame(500).drop("Label", "Attack"))
     searched = plan(tmp_path, data=data, detector="autoencoder", parameters=BRIEF, trials=2)
     assert "aggregation" not in searched.space
+    assert "divergence_weight" not in plan(tmp_path, data=data, detector="variational").space
+    assert "divergence_weight" in plan(tmp_path, detector="variational").space
     model, found = tune_detector(searched, progress=False)
     assert found["objective"] == "validation_loss"
     assert model.summary["validation_loss"] == pytest.approx(found["value"])
@@ -94,9 +144,28 @@ def test_the_command_writes_the_best_model(tmp_path, monkeypatch, capsys):
     assert "best of 3 trials: average_precision" in shown.out
     assert shown.err.count("of 3 trials") == 3
     assert ModelFile.read("m.onnx").provenance["tuning"]["trials"] == 3
+    assert ModelFile.read("m.onnx").provenance["device"] == "auto"
     assert Path("m.onnx.study").is_file()
     # all trials are there: nothing is left to search
     assert main(command) == 0
     assert "of 3 trials," not in capsys.readouterr().err
     assert main(["tune", "flows.csv", "-o", "models/", "--detector", "pca", *labels]) == 1
     assert "give --study FILE" in capsys.readouterr().err
+
+
+def test_a_policy_that_needs_labels_is_refused_before_any_trial(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    flow_frame(500).drop("Label", "Attack").write_csv("flows.csv")
+    arguments = ["--detector", "autoencoder", "--trials", "1", "--threshold", "f1", "--parameter", "max_draws=2000"]
+    assert main(["tune", "flows.csv", "-o", "m.onnx", *arguments]) == 1
+    shown = capsys.readouterr().err
+    assert "f1 needs labels" in shown
+    assert "of 1 trials" not in shown
+
+
+@pytest.mark.parametrize("command", ["tune", "train"])
+def test_wrong_parameters_are_refused_before_data_is_read(tmp_path, monkeypatch, capsys, command):
+    monkeypatch.chdir(tmp_path)
+    Path("flows.csv").write_text("no,records\n")
+    assert main([command, "flows.csv", "-o", "m.onnx", "--parameter", "learning_rate=abc"]) == 1
+    assert "learning_rate is 'abc'; expected a number" in capsys.readouterr().err
