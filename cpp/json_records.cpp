@@ -74,7 +74,7 @@ class ArrayWalker {
                 if (at - start > max_record_) return {start, at, at + 1, RecordKind::overlong};
                 if (indent) {
                     // decided by bytes that may not be here yet
-                    if (at + 1 + indent >= size_ && !final_) break;
+                    if (at + 1 + indent >= size_ && !final_) return incomplete(start);
                     if (at + 1 + indent < size_ && text_[at + 1 + indent] == '{' &&
                         std::memcmp(text_ + at + 1, text_ + start - indent, indent) == 0)
                         return {start, without_blanks_behind(text_, start, at), at + 1, RecordKind::record};

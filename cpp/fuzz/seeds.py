@@ -165,6 +165,9 @@ def json_seeds() -> dict[str, bytes]:
         + json.dumps([FLOW], indent=1).encode(),
         "array_cut": array + b"[" + flow + b"," + dns[:20],
         "array_odd": array + b'[1, "}", {"a":"}"}, [{}], {"a":1}{"a":2}, ] {"a":3}',
+        # as long as a record may be, and ended by the indentation of the next
+        "array_indented_limit": b"\x07"
+        + b'[\n \t{"a":1. \t{"a":1.5,"a.b":2,"x":"2021-01-018}\n[\xdb}"timex":null}\n \t{"a":1}\n]',
         # blocks that end in the middle of a line: what follows is not indented
         "array_line_cut": array + b'["}", {"a":1}{"a":2}, ] {"a' + b"0" * 23 + b':0:}\n{00:}\n{"a"0,",","flow":{"\n {"',
         "truncated": lines + flow + b"\n" + flow[:50],
