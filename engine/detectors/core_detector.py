@@ -160,7 +160,19 @@ class CoreDetector(ABC):
         parameters, schema, core = load_core(path, cls.name)
         detector = cls(cls.parameters_class.from_dict(parameters))
         detector.schema, detector.core = schema, core
+        try:
+            scores = detector.reference_score(np.zeros(detector.probe_shape(schema), dtype=np.float32))
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise TrainingError(
+                f"{path} is damaged ({type(error).__name__}: {error}); train the detector anew"
+            ) from error
+        if scores.shape != (1,):
+            raise TrainingError(f"{path} is damaged (it gives no score a record); train the detector anew")
         return detector
+
+    def probe_shape(self, schema: FeatureSchema) -> tuple[int, ...]:
+        """Return the shape of what the detector scores of one record."""
+        return (1, len(schema.features))
 
     def trained(self) -> tuple[FeatureSchema, Core]:
         """Return schema and core.

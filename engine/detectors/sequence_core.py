@@ -145,6 +145,10 @@ class SequenceDetector(CoreDetector):
         parts = [explained.column_errors(prepared_windows(schema, part)) @ selection for part in _chunks(x)]
         return np.concatenate(parts).astype(np.float32)
 
+    def probe_shape(self, schema: FeatureSchema) -> tuple[int, ...]:
+        """Return the shape of what the detector scores of one record: a window that ends with it."""
+        return (1, max(2, self.smallest_window), len(schema.features))
+
     def check_rows(
         self, schema: FeatureSchema, x_train: NDArray[np.float32], x_validation: NDArray[np.float32]
     ) -> None:
