@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from netsieve.bench.ablation import LARGEST_TEST, LARGEST_TRAIN
+from netsieve.bench.aim_page import aim_sections
 from netsieve.bench.datasets import BY_FILE_SETS, DEVELOPMENT_SETS, MAIN_SETS
 from netsieve.bench.detector_page import detector_sections, hybrid_sections
 from netsieve.bench.machine import machine_line
@@ -115,6 +116,7 @@ def _quality_sections(result: dict[str, Any]) -> Iterable[str]:
             yield f"The raw forest is ahead by more than {LARGEST_LOSS:g} on {', '.join(behind)}.\n"
         if names is MAIN_SETS:
             yield from _aims(runs, present)
+    yield from aim_sections(runs)
     yield from _threshold_table(runs)
 
 

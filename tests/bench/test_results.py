@@ -2,9 +2,10 @@ import numpy as np
 import polars as pl
 import pytest
 
+from netsieve.bench.aim_page import AIMS, aim_sections
 from netsieve.bench.datasets import BY_FILE_SETS, DEVELOPMENT_SETS, MAIN_SETS, SETS, LabelledSet, load_set
 from netsieve.bench.machine import describe_machine
-from netsieve.bench.quality import CONTENDERS, FOREST_RAW, NETSIEVE, measure_set, raw_columns
+from netsieve.bench.quality import CONTENDERS, ENSEMBLE, FOREST_RAW, NETSIEVE, measure_set, raw_columns
 from netsieve.bench.results import main
 from netsieve.bench.results_page import results_page
 from netsieve.engine.features.encoding import Encoder
@@ -69,6 +70,20 @@ def test_the_page_tells_means_aims_and_which_set_is_worst(measured: dict) -> Non
     assert "| default | sum | 0.875 | 0.500 | 0.000 | 0.750 | 0.500 | 0.000 |" in page
     assert "Development sets" not in page.split("## What was compared")[0]
     assert results_page({}).startswith("# Detection quality")
+
+
+def quality_run(autoencoder: float, ensemble: float) -> dict:
+    pairs = {NETSIEVE: autoencoder, ENSEMBLE: ensemble}
+    return {"contenders": {name: {"auroc": 0.96, "average_precision_5": value} for name, value in pairs.items()}}
+
+
+def test_aims_are_compared_with_the_mean_over_the_seeds() -> None:
+    runs = {name: [quality_run(0.5, 0.7), quality_run(0.7, 0.8)] for name in AIMS}
+    page = "\n".join(aim_sections(runs))
+    assert "| unsw_nb15 | 0.960 / 0.600 | 0.960 / 0.750 | 0.88 / 0.65 | **no** (AP5 -0.050) | yes |" in page
+    assert "| **mean of 13** | 0.960 / 0.600 | 0.960 / 0.750 | 0.95 / 0.72 | **no** (AP5 -0.120) | yes |" in page
+    assert "**mean of" not in "\n".join(aim_sections({"nsl_kdd": runs["nsl_kdd"]}))
+    assert not list(aim_sections({"nsl_kdd": [{"contenders": {NETSIEVE: {}}}]}))
 
 
 def test_without_data_it_says_so_and_writes_nothing(tmp_path, capsys) -> None:
