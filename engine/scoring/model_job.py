@@ -73,7 +73,7 @@ class ModelJob:
     ) -> None:
         columns = by_entity.split(",") if isinstance(by_entity, str) else by_entity or ()
         self.scorer = scorer
-        self._ranking = EntityRanking(columns, scorer.calibration) if columns else None
+        self._ranking = EntityRanking.of(scorer, columns) if columns else None
         self._ranked = None if self._ranking is None else entities_path(output)
         self._state_file = state if isinstance(state, str) else None
         self._given_state = state
