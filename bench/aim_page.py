@@ -1,4 +1,4 @@
-"""The section of docs/results.md on the ensemble and on what was aimed at, from the measurements of quality."""
+"""The section of docs/results.md on the ensemble and on what was aimed at, from the measurements of both."""
 
 from __future__ import annotations
 
@@ -29,9 +29,27 @@ MEAN_AIM: Final = (0.95, 0.72)
 MEASURES: Final = ("auroc", "average_precision_5")
 
 
-def aim_sections(runs: dict[str, Any]) -> Iterable[str]:
-    """Yield the ensemble beside the single autoencoder and the aims; nothing where it was not measured."""
-    names = [name for name in AIMS if name in runs and all(ENSEMBLE in run["contenders"] for run in runs[name])]
+def aim_sections(result: dict[str, Any], autoencoder: dict[str, Any]) -> Iterable[str]:
+    """Yield the ensemble beside the single autoencoder and the aims.
+
+    Parameters
+    ----------
+    result
+        What was measured of the ensemble.
+    autoencoder
+        What was measured of the autoencoder; only what was measured with the same seeds is shown.
+    """
+    if result["seeds"] != autoencoder["seeds"] or result.get("largest_rows") != autoencoder.get("largest_rows"):
+        return
+    runs = {
+        name: [
+            {"contenders": {**one["contenders"], **other["contenders"]}}
+            for one, other in zip(found, autoencoder["runs"][name], strict=True)
+        ]
+        for name, found in result["runs"].items()
+        if name in autoencoder["runs"]
+    }
+    names = [name for name in AIMS if name in runs]
     if not names:
         return
     yield "## The ensemble, and what was aimed at\n"

@@ -1,7 +1,8 @@
 """The page of detection quality: ``python -m netsieve.bench.results`` measures and writes docs/results.md.
 
-What was measured is kept in benchmarks/ (quality, neighbours, detectors, hybrid, sequences, ablation); the page is made
-from these files, so that no figure on it is typed by hand. All but the ablation is measured unless a part is asked for.
+What was measured is kept in benchmarks/ (quality, ensemble, neighbours, detectors, hybrid, sequences, ablation); the
+page is made from these files, so that no figure on it is typed by hand. All but the ablation is measured unless a
+part is asked for.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from netsieve.bench.ablation import compare_variants
+from netsieve.bench.aim_page import AIMS
 from netsieve.bench.datasets import BY_FILE_SETS, SETS, LabelledSet, load_set
 from netsieve.bench.detectors import LARGEST_SET, measure_detectors, measure_hybrid
 from netsieve.bench.machine import describe_machine
 from netsieve.bench.measurement import read_measurements, write_measurement
 from netsieve.bench.neighbour_results import NEIGHBOUR_SETS, measure_neighbours
-from netsieve.bench.quality import measure_set
+from netsieve.bench.quality import measure_ensemble, measure_set
 from netsieve.bench.results_page import results_page
 from netsieve.bench.sequence_results import SEQUENCE_SETS, measure_sequences
 
@@ -30,6 +32,7 @@ SEEDS: Final = (0, 1, 2)
 ABLATION_SEEDS: Final = (0,)
 QUICK_ROWS: Final = 5_000
 QUALITY_FILE: Final = "quality.json"
+ENSEMBLE_FILE: Final = "ensemble.json"
 ABLATION_FILE: Final = "ablation.json"
 NEIGHBOURS_FILE: Final = "neighbours.json"
 DETECTORS_FILE: Final = "detectors.json"
@@ -37,7 +40,7 @@ HYBRID_FILE: Final = "hybrid.json"
 SEQUENCES_FILE: Final = "sequences.json"
 
 
-PARTS: Final = ("quality", "neighbours", "detectors", "hybrid", "sequences")
+PARTS: Final = ("quality", "ensemble", "neighbours", "detectors", "hybrid", "sequences")
 """What is measured where nothing else is asked for."""
 
 
@@ -52,6 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help=f"one seed, at most {QUICK_ROWS:,} records a set")
     part = parser.add_mutually_exclusive_group()
     part.add_argument("--quality", action="store_true", help="only measure the detector on the labelled tables")
+    part.add_argument("--ensemble", action="store_true", help="only measure the ensemble on the same tables")
     part.add_argument("--neighbours", action="store_true", help="only measure what neighbour features add")
     part.add_argument("--detectors", action="store_true", help="only compare the detectors with each other and peers")
     part.add_argument("--hybrid", action="store_true", help="only measure what labels of some attacks add")
@@ -93,6 +97,9 @@ def _measure_parts(options: argparse.Namespace, root: Path) -> None:
     if "quality" in chosen:
         path = options.measurements / QUALITY_FILE
         _measure("quality", path, sets, seeds, load, partial(measure_set, largest=largest), largest_rows=largest)
+    if "ensemble" in chosen:
+        path, own = options.measurements / ENSEMBLE_FILE, [name for name in sets if name in AIMS]
+        _measure("ensemble", path, own, seeds, load, partial(measure_ensemble, largest=largest), largest_rows=largest)
     if "neighbours" in chosen:
         _measure(
             "neighbours",

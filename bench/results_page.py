@@ -67,6 +67,8 @@ def results_page(measurements: dict[str, list[dict[str, Any]]]) -> str:
     parts = [HEADER]
     for result in measurements.get("quality", []):
         parts += [_provenance(result), PROTOCOL, *_quality_sections(result)]
+        for ensemble in measurements.get("ensemble", []):
+            parts += aim_sections(ensemble, result)
     for result in measurements.get("detectors", []):
         parts += detector_sections(result)
     for result in measurements.get("hybrid", []):
@@ -116,7 +118,6 @@ def _quality_sections(result: dict[str, Any]) -> Iterable[str]:
             yield f"The raw forest is ahead by more than {LARGEST_LOSS:g} on {', '.join(behind)}.\n"
         if names is MAIN_SETS:
             yield from _aims(runs, present)
-    yield from aim_sections(runs)
     yield from _threshold_table(runs)
 
 

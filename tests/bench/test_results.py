@@ -5,7 +5,15 @@ import pytest
 from netsieve.bench.aim_page import AIMS, aim_sections
 from netsieve.bench.datasets import BY_FILE_SETS, DEVELOPMENT_SETS, MAIN_SETS, SETS, LabelledSet, load_set
 from netsieve.bench.machine import describe_machine
-from netsieve.bench.quality import CONTENDERS, ENSEMBLE, FOREST_RAW, NETSIEVE, measure_set, raw_columns
+from netsieve.bench.quality import (
+    CONTENDERS,
+    ENSEMBLE,
+    FOREST_RAW,
+    NETSIEVE,
+    measure_ensemble,
+    measure_set,
+    raw_columns,
+)
 from netsieve.bench.results import main
 from netsieve.bench.results_page import results_page
 from netsieve.engine.features.encoding import Encoder
@@ -72,18 +80,25 @@ def test_the_page_tells_means_aims_and_which_set_is_worst(measured: dict) -> Non
     assert results_page({}).startswith("# Detection quality")
 
 
-def quality_run(autoencoder: float, ensemble: float) -> dict:
-    pairs = {NETSIEVE: autoencoder, ENSEMBLE: ensemble}
-    return {"contenders": {name: {"auroc": 0.96, "average_precision_5": value} for name, value in pairs.items()}}
+def test_the_ensemble_is_measured_on_the_same_records(measured: dict) -> None:
+    found = measure_ensemble(labelled_set(), seed=0)
+    assert found["rows"] == {name: measured["rows"][name] for name in ("test", "test_attacks")}
+    assert found["contenders"][ENSEMBLE]["auroc"] > 0.85
+
+
+def quality_run(contender: str, precision: float) -> dict:
+    return {"contenders": {contender: {"auroc": 0.96, "average_precision_5": precision}}}
 
 
 def test_aims_are_compared_with_the_mean_over_the_seeds() -> None:
-    runs = {name: [quality_run(0.5, 0.7), quality_run(0.7, 0.8)] for name in AIMS}
-    page = "\n".join(aim_sections(runs))
+    autoencoder = {"seeds": [0, 1], "runs": {n: [quality_run(NETSIEVE, p) for p in (0.5, 0.7)] for n in AIMS}}
+    ensemble = {"seeds": [0, 1], "runs": {n: [quality_run(ENSEMBLE, p) for p in (0.7, 0.8)] for n in AIMS}}
+    page = "\n".join(aim_sections(ensemble, autoencoder))
     assert "| unsw_nb15 | 0.960 / 0.600 | 0.960 / 0.750 | 0.88 / 0.65 | **no** (AP5 -0.050) | yes |" in page
     assert "| **mean of 13** | 0.960 / 0.600 | 0.960 / 0.750 | 0.95 / 0.72 | **no** (AP5 -0.120) | yes |" in page
-    assert "**mean of" not in "\n".join(aim_sections({"nsl_kdd": runs["nsl_kdd"]}))
-    assert not list(aim_sections({"nsl_kdd": [{"contenders": {NETSIEVE: {}}}]}))
+    some = {**ensemble, "runs": {"nsl_kdd": ensemble["runs"]["nsl_kdd"]}}
+    assert "**mean of" not in "\n".join(aim_sections(some, autoencoder))
+    assert not list(aim_sections({**ensemble, "seeds": [0]}, autoencoder))
 
 
 def test_without_data_it_says_so_and_writes_nothing(tmp_path, capsys) -> None:
