@@ -194,12 +194,12 @@ def prepared_category(code, feature, limit):
 
 def top_features(errors, means, deviations, count):
     """Return each row's features with the largest z and these, largest first; of equal ones the first feature."""
-    usual = sum(deviations) / len(deviations) or sum(abs(mean) for mean in means) / len(means) or 1.0
+    smallest = sum(deviations) / len(deviations) or sum(abs(mean) for mean in means) / len(means) or 1.0
     rows = []
     for row in errors:
         z = []
         for error, mean, deviation in zip(row, means, deviations, strict=True):
-            exact = (float(error) - mean) / max(deviation, 0.1 * usual)
+            exact = (float(error) - mean) / max(deviation, smallest)
             z.append(float(np.float32(min(max(exact, -3e38), 3e38))))
         order = sorted(range(len(z)), key=lambda position: (-z[position], position))[:count]
         rows.append([(position, z[position]) for position in order])

@@ -81,9 +81,9 @@ def test_the_largest_deviations_are_those_of_the_definition(data):
 
 def test_errors_of_windows_are_added_up():
     steps = np.array([[[np.nan, np.nan], [1, 5], [2, 0]]], dtype=np.float32)
-    order, z = largest_deviations(steps, np.array([1.0, 1.0]), np.array([1.0, 2.0]), 2)
-    assert order.tolist() == [[0, 1]]
-    assert z.tolist() == [[2.0, 2.0]]
+    order, z = largest_deviations(steps, np.array([1.0, 1.0]), np.array([2.0, 2.0]), 2)
+    assert order.tolist() == [[1, 0]]
+    assert z.tolist() == [[2.0, 1.0]]
 
 
 @pytest.mark.parametrize("count", [1, 3, 9])
