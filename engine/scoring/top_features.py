@@ -92,13 +92,14 @@ class TopFeatures:
         if count < 1:
             raise ValueError(f"top_features is {count}, where at least 1 is expected; leave it out for none")
         self._scorer = scorer
-        self._features = scorer.schema.features
+        features = scorer.schema.features
+        self._is_category = np.array([isinstance(feature, CategoricalFeature) for feature in features])
         self._computed = frozenset() if scorer.stage is None else frozenset(scorer.stage.declaration.columns)
-        self.count = min(count, len(self._features))
+        self.count = min(count, len(features))
         self._mean, self._deviation = _calibrated_errors(scorer.model_file)
         calibrated = scorer.calibration.features
         self._names = pl.Series(scorer.schema.feature_names, dtype=pl.String)
-        typical = [_typical(feature, entry) for feature, entry in zip(self._features, calibrated, strict=True)]
+        typical = [_typical(feature, entry) for feature, entry in zip(features, calibrated, strict=True)]
         self._typical = pl.Series(typical, dtype=pl.String)
         self._tells_typical = all(entry.quantiles is not None or entry.counts is not None for entry in calibrated)
 
@@ -119,18 +120,22 @@ class TopFeatures:
         polars.Series
             ``[m]``, of :data:`TOP_FEATURES_TYPE`.
         """
-        parts = [pl.Series(TOP_FEATURES, [], dtype=TOP_FEATURES_TYPE)]
         table = table.select(self._names.to_list())
+        shape = (len(rows), self.count)
+        order, z = np.empty(shape, dtype=np.int64), np.empty(shape, dtype=np.float32)
+        present = np.empty(shape, dtype=np.bool_)
         for start in range(0, len(rows), self._scorer.batch_size):
-            some = rows[start : start + self._scorer.batch_size]
-            frame = table[some]
-            if windows is None:
-                x = own = self._scorer.encode(frame)
-            else:
-                x = windows.windows(some)
-                own = x[:, -1]
-            parts.append(self._named(frame, own, x))
-        return pl.concat(parts, rechunk=True)
+            batch = slice(start, start + self._scorer.batch_size)
+            x = self._scorer.encode(table[rows[batch]]) if windows is None else windows.windows(rows[batch])
+            order[batch], z[batch] = self._largest(x)
+            present[batch] = self._is_present(order[batch], x if windows is None else x[:, -1])
+        named = {
+            "feature": self._names.gather(order.ravel()),
+            "value": self._values(table, rows, order, present),
+            "typical": self._typical.gather(order.ravel()),
+            "z": z.ravel(),
+        }
+        return pl.DataFrame(named).to_struct(TOP_FEATURES).reshape(shape).arr.to_list().cast(TOP_FEATURES_TYPE)
 
     def of_record(self, record: Mapping[str, Any], x: NDArray[np.float32]) -> tuple[FeatureDeviation, ...]:
         """Return the top features of one record.
@@ -143,12 +148,11 @@ class TopFeatures:
             float32 ``[1, n_features]``, the record, encoded; its window ``[1, window, n_features]``.
         """
         order, z = self._largest(x)
+        present = self._is_present(order, x.reshape(1, -1, x.shape[-1])[:, -1])
         named = []
-        for position, deviation in zip(order[0].tolist(), z[0].tolist(), strict=True):
+        for position, deviation, is_present in zip(order[0].tolist(), z[0].tolist(), present[0], strict=True):
             name = self._names[position]
-            value = None
-            if self._is_present(position, x[..., position].reshape(-1)[-1:]).all():
-                value = category_text(self._column(name, record[name]))[0]
+            value = category_text(self._column(name, record[name]))[0] if is_present else None
             named.append(FeatureDeviation(name, value, self._typical[position], deviation))
         return tuple(named)
 
@@ -177,34 +181,25 @@ class TopFeatures:
         errors = self._scorer.feature_error(padded)[: len(x)]
         return largest_deviations(errors, self._mean, self._deviation, self.count)
 
-    def _is_present(self, position: int, values: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """Return whether encoded values of a feature are there."""
-        is_category = isinstance(self._features[position], CategoricalFeature)
-        return np.asarray(values != MISSING_CODE if is_category else ~np.isnan(values), dtype=np.bool_)
+    def _is_present(self, order: NDArray[np.int64], own: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Return whether the values of features are there, bool ``[n, count]``, given the records encoded."""
+        values = np.take_along_axis(own, order, axis=1)
+        return np.where(self._is_category[order], values != MISSING_CODE, ~np.isnan(values))
 
-    def _named(self, frame: pl.DataFrame, own: NDArray[np.float32], x: NDArray[np.float32]) -> pl.Series:
-        """Return the top features of records; ``own`` is their rows of the matrix, ``x`` these or their windows."""
-        order, z = self._largest(x)
+    def _values(
+        self, table: pl.DataFrame, rows: NDArray[np.int64], order: NDArray[np.int64], present: NDArray[np.bool_]
+    ) -> pl.Series:
+        """Return the values of the features ``order`` of some records as text, ``[m * count]``."""
         positions = order.ravel()
         by_feature = np.argsort(positions, kind="stable")
         texts = [pl.Series([], dtype=pl.String)]
         for entries in np.split(by_feature, np.flatnonzero(np.diff(positions[by_feature])) + 1):
-            position = int(positions[entries[0]])
-            rows = entries // self.count
-            text = category_text(frame.get_column(self._names[position]).gather(rows))
-            absent = np.flatnonzero(~self._is_present(position, own[rows, position]))
-            texts.append(text.scatter(absent, None).rename(""))
+            if len(entries):
+                column = table.to_series(int(positions[entries[0]]))
+                texts.append(category_text(column.gather(rows[entries // self.count])).rename(""))
         back = np.empty_like(by_feature)
         back[by_feature] = np.arange(len(by_feature))
-        named = pl.DataFrame(
-            {
-                "feature": self._names.gather(positions),
-                "value": pl.concat(texts).gather(back),
-                "typical": self._typical.gather(positions),
-                "z": z.ravel(),
-            }
-        )
-        return named.to_struct(TOP_FEATURES).reshape((len(own), self.count)).arr.to_list().cast(TOP_FEATURES_TYPE)
+        return pl.concat(texts).gather(back).scatter(np.flatnonzero(~present), None)
 
 
 def largest_deviations(

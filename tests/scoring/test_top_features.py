@@ -136,6 +136,29 @@ def test_a_single_record(scorer, odd_flows):
     assert values == {"Dport": str(2**70), "Proto": "true", "Bytes": str(10**15), "Duration": "0.1"}
 
 
+numbers = st.one_of(
+    st.none(), st.integers(-(2**62), 2**62), st.floats(), st.booleans(), st.sampled_from([" 7 ", "NA", "-", "1e5"])
+)
+categories = st.one_of(
+    st.none(), st.integers(-(2**62), 2**62), st.booleans(), st.text(st.characters(codec="utf-8"), max_size=6)
+)
+
+
+@given(st.fixed_dictionaries({"Dport": categories, "Proto": categories, "Bytes": numbers, "Duration": numbers}))
+def test_a_record_is_explained_as_a_frame_of_it(scorer, record):
+    scorer = scorer.with_threshold(-1e30)
+    one = scorer.score_one(record, top_features=4).top_features
+    (entry,) = scorer.score(pl.DataFrame([record]), top_features=4)["top_features"]
+    assert [tuple(named.values()) for named in entry] == [tuple(deviation) for deviation in one]
+    assert [deviation.z for deviation in one] == sorted((deviation.z for deviation in one), reverse=True)
+    assert np.isfinite([deviation.z for deviation in one]).all()
+    values = {deviation.feature: deviation.value for deviation in one}
+    assert values.keys() == record.keys()
+    for name, value in record.items():
+        if isinstance(value, str) and values[name] is not None:
+            assert values[name] == value
+
+
 def test_no_anomalies_and_no_records(scorer, odd_flows):
     high = scorer.with_threshold(1e30)
     assert high.score(odd_flows, top_features=3)["top_features"].to_list() == [None] * ROWS
