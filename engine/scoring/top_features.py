@@ -226,7 +226,8 @@ def largest_deviations(
         errors = np.nansum(errors, axis=1)
     # Where no error ever varied any difference counts
     smallest = deviation.mean() or np.abs(mean).mean() or 1.0
-    exact = (errors.astype(np.float64) - mean) / np.maximum(deviation, smallest)
+    with np.errstate(over="ignore"):
+        exact = (errors.astype(np.float64) - mean) / np.maximum(deviation, smallest)
     # Rounded first, so that what is shown as equal is ordered as equal
     z = np.clip(exact, -LARGEST_NUMBER, LARGEST_NUMBER).astype(np.float32)
     order = np.argsort(-z, axis=1, kind="stable")[:, :count]

@@ -27,6 +27,7 @@ from netsieve.engine.features.stage import NeighbourStage
 from netsieve.engine.scoring import scorer as scorer_module
 from netsieve.engine.scoring import stream
 from netsieve.engine.scoring.files import score_files
+from netsieve.engine.scoring.folder import score_folder
 from netsieve.engine.scoring.scorer import Scorer
 from netsieve.engine.scoring.top_features import (
     TOP_FEATURES_TYPE,
@@ -77,6 +78,13 @@ def test_the_largest_deviations_are_those_of_the_definition(data):
     got = [list(zip(*row, strict=True)) for row in zip(order.tolist(), z.tolist(), strict=True)]
     assert [[position for position, _ in row] for row in got] == [[position for position, _ in row] for row in expected]
     np.testing.assert_allclose(z.reshape(-1), [one for row in expected for _, one in row], rtol=1e-6)
+
+
+def test_deviations_next_to_nothing_give_finite_z():
+    errors = np.array([[3e38, 0.0, -3e38]], dtype=np.float32)
+    order, z = largest_deviations(errors, np.zeros(3), np.full(3, 1e-300), 3)
+    assert order.tolist() == [[0, 1, 2]]
+    np.testing.assert_allclose(z, [[3e38, 0, -3e38]], rtol=1e-6)
 
 
 def test_errors_of_windows_are_added_up():
@@ -248,6 +256,13 @@ def test_neighbour_features_are_named_too(tmp_path, monkeypatch):
     score_files(scorer, [str(tmp_path / "traffic.csv")], str(tmp_path / "out.parquet"), top_features=3, threads=3)
     got = pl.read_parquet(tmp_path / "out.parquet")["top_features"]
     assert_named_alike(as_tuples(got), as_tuples(scored["top_features"]))
+    # two files in a folder, the second of which is scored with what is known after the first
+    names = [tmp_path / f"{part}.csv" for part in "ab"]
+    for name, half in zip(names, (traffic[:800], traffic[800:]), strict=True):
+        half.write_csv(name)
+    score_folder(scorer, [str(name) for name in names], str(tmp_path / "parts"), top_features=3)
+    parts = pl.concat([pl.read_parquet(tmp_path / "parts" / f"{name.name}.parquet") for name in names])
+    assert_series_equal(parts["top_features"], got)
 
 
 def test_windows_are_explained_by_their_errors_together(tmp_path, monkeypatch):
