@@ -4,7 +4,7 @@ import numpy as np
 import onnx
 import polars as pl
 import pytest
-from export_cases import KINDS, fitted_case, session
+from export_cases import KINDS, assert_feature_errors_close, fitted_case, session
 
 from netsieve.engine.detectors.registry import DETECTORS, detector_class, detector_parameters
 from netsieve.engine.errors import TrainingError
@@ -13,6 +13,7 @@ from netsieve.engine.thresholds.calibration import Calibration
 from netsieve.engine.training.job import train_detector
 from netsieve.export.cores import core_model
 from netsieve.export.model import write_model
+from netsieve.export.parity import hard_rows
 
 NEURAL = ("autoencoder", "autoencoder_simple", "autoencoder_deep", "variational", "classifier")
 QUICK = {name: {"max_draws": 20_000} for name in NEURAL}
@@ -72,6 +73,9 @@ def test_export_holds_for_every_kind_of_column(name, kinds, tmp_path):
         parity_rows=x[400:],
     )
     assert report.largest_error <= 1e-5
+    if DETECTORS[name].explains:
+        held_out = np.concatenate([x[400:], hard_rows(schema, x[500:])])
+        assert_feature_errors_close((tmp_path / "model.onnx").read_bytes(), detector, held_out)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -153,7 +157,7 @@ def test_parts_of_the_score_belong_to_features(name, mixed):
     detector, schema, x = mixed(name)
     errors = detector.feature_error(x)
     exported = len(core_model(detector.core, schema).graph.output) == 2
-    assert exported == (errors is not None)
+    assert exported == (errors is not None) == DETECTORS[name].explains
     if errors is not None:
         assert errors.shape == x.shape
         assert np.isfinite(errors).all()
