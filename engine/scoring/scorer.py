@@ -21,6 +21,7 @@ from netsieve.engine.features.state import FeatureState
 from netsieve.engine.features.window_stage import RecordWindows, WindowStage
 from netsieve.engine.processors import available_processors
 from netsieve.engine.scoring.backend import Device, OnnxRuntimeBackend, check_probes
+from netsieve.engine.scoring.cuda_backend import CudaBackend, placement
 from netsieve.engine.scoring.model_file import ModelFile
 from netsieve.engine.thresholds.calibration import Calibration
 from netsieve.engine.thresholds.policy import Policy, parse_policy
@@ -33,7 +34,7 @@ ACTIVATION_BYTES: Final = 512 * 1024
 115 features 2,048, 2,048 and 1,024 rows are best, and 8,192 rows are 10 to 25 % slower."""
 LARGEST_BATCH: Final = 2048
 GPU_BATCH: Final = 65_536
-"""Rows a batch on a GPU, where a batch costs a transfer."""
+"""Rows a batch on a GPU, where each costs two copies and a launch of every kernel."""
 BATCH_STEP: Final = 64
 """Batch sizes are multiples of this: vectorised sums round by a row's place in a block, so that batches cut
 elsewhere would change last digits (by 3e-7 of a score at most)."""
@@ -60,12 +61,12 @@ class Scorer:
     model
         Path of the model file, or one that has been read (:class:`~netsieve.engine.scoring.model_file.ModelFile`).
     device
-        ``"cpu"`` or ``"cuda"``.
+        ``"cpu"`` or ``"cuda"``. A model with decision trees stays on the CPU, see ``device_note``.
     backend
         ``"auto"`` or ``"onnxruntime"``, which are the same in this version.
     threads
         Threads that large frames and matrices are scored on; 0 for one a processor. Batches are the same
-        whatever their number, and so are the scores.
+        whatever their number, and so are the scores. With a GPU they encode, and two at a time use it.
     batch_size
         Rows scored at once, rounded up to a multiple of 64; by default chosen by the width of the model.
     max_queued_batches
@@ -80,6 +81,10 @@ class Scorer:
 
     Attributes
     ----------
+    device
+        Where it scores.
+    device_note
+        Why that is another device than was asked for; None where it is not.
     stage
         Computes the model's neighbour features; None where it has none.
     windows
@@ -117,9 +122,9 @@ class Scorer:
         }
         self.model_file = model if isinstance(model, ModelFile) else ModelFile.read(model)
         self.max_queued_batches = max_queued_batches
-        # On a GPU one caller at a time is enough
-        self.threads = (threads or available_processors()) if device == "cpu" else 1
-        chosen = batch_size or _best_batch_size(self.model_file, device)
+        self.device, self.device_note = placement(self.model_file, device)
+        self.threads = threads or available_processors()
+        chosen = batch_size or _best_batch_size(self.model_file, self.device)
         self.batch_size = -(-chosen // BATCH_STEP) * BATCH_STEP
         self._process = os.getpid()
         self._encoder = Encoder(self.model_file.schema)
@@ -128,7 +133,11 @@ class Scorer:
         layout = self.model_file.schema.window_layout
         self.windows = None if layout is None else WindowStage(layout)
         self._warned = False
-        self._backend = OnnxRuntimeBackend(self.model_file, device)
+        self._backend = (
+            OnnxRuntimeBackend(self.model_file)
+            if self.device == "cpu"
+            else CudaBackend(self.model_file, self.batch_size)
+        )
         check_probes(self._backend, self.model_file)
         self._set_threshold(self.model_file.default_policy)
 
