@@ -300,9 +300,8 @@ class OnnxRuntime:
         # Also tries the provider: it fails, or falls back to the CPU, when its first session is made
         self._product = self._made(_product_file())
         pools = [self._pool(numbers) for _ in range(LANES)]
-        self._pools = [array for array, _, _ in pools]
-        self._held = [held for _, held, _ in pools]
-        self.pinned = all(pinned for _, _, pinned in pools)
+        self._pools = [array for array, _ in pools]
+        self.pinned = all(pinned for _, pinned in pools)
 
     def load(self, network: Network) -> None:
         """See :class:`Runtime`."""
@@ -394,23 +393,10 @@ class OnnxRuntime:
 
         return run
 
-    def _pool(self, numbers: int) -> tuple[Floats, Any, bool]:
-        """Return host memory, what owns it, and whether it is page-locked."""
-        if self._device == "cuda":
-            try:
-                memory = next(
-                    each.memory_info(self._library.OrtDeviceMemoryType.HOST_ACCESSIBLE)
-                    for each in self._library.get_ep_devices()
-                    if each.ep_name == "CUDAExecutionProvider"
-                )
-                owner = self._library.OrtValue.ortvalue_from_shape_and_type([numbers], np.float32, memory_info=memory)
-                array: Floats = owner.numpy()
-                if array.ctypes.data == owner.data_ptr():
-                    return array, owner, True
-            except Exception:  # versions before 1.26 lack one of these, each in a way of its own
-                pass
+    def _pool(self, numbers: int) -> tuple[Floats, bool]:
+        """Return host memory, and whether it is page-locked."""
         array = np.zeros(numbers, dtype=np.float32)
-        return array, array, self._device == "cuda" and _page_locked(array)
+        return array, self._device == "cuda" and _page_locked(array)
 
 
 class TorchRuntime:
@@ -550,9 +536,9 @@ def _page_locked(array: Floats) -> bool:
     """Lock memory by the CUDA runtime that onnxruntime has loaded, for as long as the process lives."""
     try:
         maps = Path("/proc/self/maps").read_text(encoding="utf-8")
-        library = ctypes.CDLL(re.findall(r"(/\S*libcudart\.so\S*)", maps)[0])
+        library = ctypes.CDLL(re.findall(r"(/.*libcudart\.so\S*)", maps)[0])
         address, size = ctypes.c_void_p(array.ctypes.data), ctypes.c_size_t(array.nbytes)
-        return int(library.cudaHostRegister(address, size, ctypes.c_uint(0))) == 0
+        return int(library.cudaHostRegister(address, size, ctypes.c_uint(1))) == 0  # 1: for every context
     except (OSError, IndexError, AttributeError):
         return False
 

@@ -7,6 +7,10 @@ one lane's copies overlap with the other's computing.
 
 from __future__ import annotations
 
+import ctypes
+import re
+import weakref
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Final
 
@@ -14,13 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netsieve.engine.errors import DeviceError, ModelFileError
-from netsieve.engine.scoring.backend import CUDA_PROVIDER, Device, OnnxRuntimeBackend, first_line
+from netsieve.engine.scoring.backend import Device, OnnxRuntimeBackend, first_line
 from netsieve.engine.scoring.model_file import INPUT, ModelFile
 
 LANES: Final = 2
 """Batches that are on their way at once: one is copied while the other is scored."""
 TREE_DOMAIN: Final = "ai.onnx.ml"
 """Domain of the operators of decision trees, for which onnxruntime's CUDA provider has no kernels."""
+PORTABLE: Final = 1
+"""cudaHostRegisterPortable: the memory is locked for every context of the process."""
 
 
 def placement(model: ModelFile, device: Device) -> tuple[Device, str | None]:
@@ -52,8 +58,7 @@ class CudaBackend(OnnxRuntimeBackend):
     Attributes
     ----------
     pinned
-        Whether onnxruntime gave page-locked host memory, from which copies run at the full speed of the bus:
-        since 1.26, where its CUDA provider is registered as a library of execution providers.
+        Whether the buffers are page-locked, so that copies run at the full speed of the bus; else they are not used.
 
     Raises
     ------
@@ -99,8 +104,7 @@ class _Lane:
         self._session = session
         self._device = device
         self._binding = session.io_binding()
-        self._staged = _pinned_value(shape) if device == "cuda" else None
-        self.staging: NDArray[np.float32] | None = None if self._staged is None else self._staged.numpy()
+        self.staging = _page_locked(shape) if device == "cuda" else None
         self._value: Any = None
 
     def run(self, output: str, x: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -129,20 +133,21 @@ class _Lane:
         return self._value
 
 
-def _pinned_value(shape: tuple[int, ...]) -> Any:
-    """Return page-locked host memory that onnxruntime allocated, or None where its version has no way to."""
-    import onnxruntime
+def _page_locked(shape: tuple[int, ...]) -> NDArray[np.float32] | None:
+    """Return page-locked host memory, or None where it cannot be had.
 
+    onnxruntime-gpu allocates none for Python: its builds up to 1.31 register no library of execution providers, whose
+    devices alone have such memory. So ordinary memory is locked by the CUDA runtime that onnxruntime has loaded.
+    """
     try:
-        memory = next(
-            device.memory_info(onnxruntime.OrtDeviceMemoryType.HOST_ACCESSIBLE)
-            for device in onnxruntime.get_ep_devices()
-            if device.ep_name == CUDA_PROVIDER
-        )
-        if memory is None:
-            return None
-        value = onnxruntime.OrtValue.ortvalue_from_shape_and_type(list(shape), np.float32, memory_info=memory)
-        # A copy instead of a view would never reach the device
-        return value if value.numpy().ctypes.data == value.data_ptr() else None
-    except Exception:  # an older version lacks one of these, and each fails in a way of its own
+        maps = Path("/proc/self/maps").read_text(encoding="utf-8", errors="replace")
+        runtime = ctypes.CDLL(re.findall(r"(/.*libcudart\.so\S*)", maps)[0])
+        register, unregister = runtime.cudaHostRegister, runtime.cudaHostUnregister
+    except (OSError, IndexError, AttributeError):
         return None
+    array = np.empty(shape, dtype=np.float32)
+    address = ctypes.c_void_p(array.ctypes.data)
+    if register(address, ctypes.c_size_t(array.nbytes), ctypes.c_uint(PORTABLE)) != 0:
+        return None
+    weakref.finalize(array, unregister, address)
+    return array

@@ -273,7 +273,7 @@ def test_memory_is_page_locked_by_the_loaded_cuda_runtime(monkeypatch):
     monkeypatch.setattr(gpu.ctypes, "CDLL", loaded)
     assert gpu._page_locked(array) is True
     assert gpu._page_locked(array) is False
-    assert asked[0] == (array.ctypes.data, 400, 0)
+    assert asked[0] == (array.ctypes.data, 400, 1)
 
 
 def test_the_card_is_as_nvidias_tool_says(tmp_path, monkeypatch):

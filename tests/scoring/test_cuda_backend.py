@@ -5,7 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import numpy as np
-import onnxruntime
 import pytest
 from model_files import random_matrix, write_small_model
 
@@ -13,7 +12,7 @@ from netsieve.bench.traffic import generate_traffic, write_traffic
 from netsieve.engine.cli.main import main
 from netsieve.engine.errors import DeviceError, ModelFileError
 from netsieve.engine.scoring import cuda_backend, scorer
-from netsieve.engine.scoring.backend import CUDA_PROVIDER, OnnxRuntimeBackend, check_probes
+from netsieve.engine.scoring.backend import OnnxRuntimeBackend, check_probes
 from netsieve.engine.scoring.cuda_backend import LANES, CudaBackend
 from netsieve.engine.scoring.model_file import ModelFile
 from netsieve.engine.scoring.scorer import GPU_BATCH, Scorer
@@ -110,56 +109,47 @@ def test_a_failing_run_gives_its_lane_back_and_says_what_to_do(model, monkeypatc
 
 
 def test_page_locked_memory_is_the_way_in_where_it_is_given(model, monkeypatch):
-    seen = []
-
-    class Staged:
-        def __init__(self, shape):
-            self.array = np.full(shape, -7.0, np.float32)
-
-        def numpy(self):
-            return self.array
-
     backend = CudaBackend(model, 64, device="cpu")
     assert not backend.pinned
-    monkeypatch.setattr(cuda_backend, "_pinned_value", lambda shape: seen.append(Staged(shape)) or seen[-1])
-    session = backend._session
-    lane = cuda_backend._Lane(session, (64, 4), "cuda")
+    staging = np.full((64, 4), -7.0, np.float32)
+    monkeypatch.setattr(cuda_backend, "_page_locked", lambda shape: staging if shape == (64, 4) else None)
+    lane = cuda_backend._Lane(backend._session, (64, 4), "cuda")
     lane._device = "cpu"
     reference = OnnxRuntimeBackend(model)
     x = random_matrix(model.schema, 50, 4)
     np.testing.assert_array_equal(lane.run("score", x), reference.score(x))
-    np.testing.assert_array_equal(seen[0].array[:50], x)
-    assert (seen[0].array[50:] == -7.0).all()
+    np.testing.assert_array_equal(staging[:50], x)
+    assert (staging[50:] == -7.0).all()
     many = random_matrix(model.schema, 65, 5)  # more than it holds
     np.testing.assert_array_equal(lane.run("score", many), reference.score(many))
-    np.testing.assert_array_equal(seen[0].array[:50], x)
+    np.testing.assert_array_equal(staging[:50], x)
 
 
-def test_page_locked_memory_is_asked_of_the_cuda_provider(monkeypatch):
-    asked = []
-    array = np.zeros((8, 2), np.float32)
-    address = array.ctypes.data
+def test_memory_is_locked_by_the_loaded_cuda_runtime_until_it_is_freed(monkeypatch):
+    assert cuda_backend._page_locked((8, 2)) is None  # no such library is loaded
+    locked, answers = {}, [0, 35]
 
-    def allocate(shape, element_type, *, memory_info):
-        asked.append((shape, element_type, memory_info))
-        return SimpleNamespace(numpy=lambda: array, data_ptr=lambda: address)
+    def register(address, size, flags):
+        if (answer := answers.pop(0)) == 0:
+            locked[address.value] = (size.value, flags.value)
+        return answer
 
-    devices = [
-        SimpleNamespace(ep_name="CPUExecutionProvider", memory_info=lambda _: "of the CPU"),
-        SimpleNamespace(ep_name=CUDA_PROVIDER, memory_info=lambda kind: f"pinned {kind}"),
-    ]
-    monkeypatch.setattr(onnxruntime, "get_ep_devices", lambda: devices)
-    monkeypatch.setattr(onnxruntime.OrtValue, "ortvalue_from_shape_and_type", allocate)
-    value = cuda_backend._pinned_value((8, 2))
-    assert value.numpy() is array
-    kind = onnxruntime.OrtDeviceMemoryType.HOST_ACCESSIBLE
-    assert asked == [([8, 2], np.float32, f"pinned {kind}")]
-    address += 4  # what numpy() gives is a copy
-    assert cuda_backend._pinned_value((8, 2)) is None
-    devices[1].memory_info = lambda _: None
-    assert cuda_backend._pinned_value((8, 2)) is None
-    monkeypatch.delattr(onnxruntime, "OrtDeviceMemoryType")  # before 1.24
-    assert cuda_backend._pinned_value((8, 2)) is None
+    def loaded(path):
+        assert path == "/opt/my cuda/libcudart.so.13"
+        return SimpleNamespace(cudaHostRegister=register, cudaHostUnregister=lambda address: locked.pop(address.value))
+
+    maps = "7f00-7f01 r-xp 0 08:01 12   /usr/lib/libc.so.6\n7f02-7f03 r-xp 0 08:01 13 /opt/my cuda/libcudart.so.13\n"
+    monkeypatch.setattr(cuda_backend, "Path", lambda _: SimpleNamespace(read_text=lambda **_: maps))
+    monkeypatch.setattr(cuda_backend.ctypes, "CDLL", loaded)
+    array = cuda_backend._page_locked((8, 2))
+    part = array[:3]
+    assert (array.shape, array.dtype) == ((8, 2), np.float32)
+    assert locked == {array.ctypes.data: (64, 1)}
+    assert cuda_backend._page_locked((8, 2)) is None  # the runtime refuses
+    del array
+    assert locked
+    del part
+    assert not locked
 
 
 def test_a_scorer_on_a_gpu_takes_large_batches_on_all_threads(model, on_stand_in):
