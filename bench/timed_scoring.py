@@ -24,7 +24,7 @@ def _netsieve(model: str, threads: int) -> tuple[Callable[[Floats], Floats], dic
     from netsieve.engine.scoring.scorer import Scorer
 
     scorer = Scorer(model, threads=threads)
-    return scorer.score_matrix, {"backend": scorer.backend_name, "batch_size": scorer.batch_size}
+    return scorer.score_matrix, {"backend": scorer.backend_description, "batch_size": scorer.batch_size}
 
 
 def _onnxruntime(model: str, threads: int) -> tuple[Callable[[Floats], Floats], dict[str, Any]]:

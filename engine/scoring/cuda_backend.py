@@ -68,7 +68,7 @@ class CudaBackend(OnnxRuntimeBackend):
         onnxruntime refuses the graph.
     """
 
-    name = "onnxruntime on CUDA"
+    description = "onnxruntime on CUDA"
 
     def __init__(self, model: ModelFile, batch_size: int, device: Device = "cuda") -> None:
         super().__init__(model, device)

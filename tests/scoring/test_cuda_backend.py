@@ -11,7 +11,7 @@ from model_files import random_matrix, write_small_model
 from netsieve.bench.traffic import generate_traffic, write_traffic
 from netsieve.engine.cli.main import main
 from netsieve.engine.errors import DeviceError, ModelFileError
-from netsieve.engine.scoring import cuda_backend, scorer
+from netsieve.engine.scoring import backend_choice, cuda_backend
 from netsieve.engine.scoring.backend import OnnxRuntimeBackend, check_probes
 from netsieve.engine.scoring.cuda_backend import LANES, CudaBackend
 from netsieve.engine.scoring.model_file import ModelFile
@@ -38,7 +38,7 @@ def forest(tmp_path_factory):
 @pytest.fixture
 def on_stand_in(monkeypatch):
     """Let Scorer(device="cuda") make a CudaBackend whose device is the CPU."""
-    monkeypatch.setattr(scorer, "CudaBackend", lambda model, batch_size: CudaBackend(model, batch_size, "cpu"))
+    monkeypatch.setattr(backend_choice, "CudaBackend", lambda model, batch_size: CudaBackend(model, batch_size, "cpu"))
 
 
 def test_bound_inputs_and_outputs_give_the_same_scores(model):
@@ -155,7 +155,7 @@ def test_memory_is_locked_by_the_loaded_cuda_runtime_until_it_is_freed(monkeypat
 def test_a_scorer_on_a_gpu_takes_large_batches_on_all_threads(model, on_stand_in):
     on_gpu, on_cpu = Scorer(model, device="cuda", threads=3), Scorer(model)
     assert (on_gpu.device, on_gpu.device_note, on_gpu.batch_size, on_gpu.threads) == ("cuda", None, GPU_BATCH, 3)
-    assert on_gpu.backend_name == "onnxruntime on CUDA"
+    assert (on_gpu.backend_name, on_gpu.backend_description) == ("onnxruntime", "onnxruntime on CUDA")
     x = random_matrix(model.schema, 150_000, 6)
     np.testing.assert_allclose(on_gpu.score_matrix(x), on_cpu.score_matrix(x), rtol=1e-6)
     record = {"n0": 0.1, "n1": None, "n2": 3.0, "c0": "tcp"}
