@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from netsieve.bench.agreement import score_agreement
 from netsieve.bench.drawn_records import drawn_frame, drawn_matrix
-from netsieve.bench.interleave import interleave
+from netsieve.bench.interleave import interleave, ratios
 from netsieve.bench.machine import describe_machine, machine_line
 from netsieve.bench.process import ProcessFailedError, run_process
 from netsieve.bench.traffic import COLUMNS, generate_traffic, write_traffic
@@ -242,16 +242,18 @@ def heading_rows(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def speed_rows(result: dict[str, Any]) -> Iterator[tuple[str, ...]]:
-    """Yield the table: a heading, then a row for each measure; rates are medians of the rounds."""
-    yield "", "threads", "rows a batch", "rows/s", "least", "most", "peak MB"
-    rows = result["matrix_rows"]
+    """Yield the table: a heading, then a row for each measure; rates and ratios are medians of the rounds."""
+    yield "", "threads", "rows a batch", "rows/s", "least", "most", "x onnxruntime", "peak MB"
+    plain = {each["threads"]: each["seconds"] for each in result["in_memory"] if each["contender"] == PLAIN}
     for measured in result["in_memory"]:
-        name = f"in memory, netsieve ({measured['backend']})" if measured["contender"] == OURS else None
+        ours = measured["contender"] == OURS
+        threads, seconds = measured["threads"], measured["seconds"]
         yield (
-            name or "in memory, plain onnxruntime",
-            str(measured["threads"]),
+            f"in memory, netsieve: {measured['backend']}" if ours else "in memory, plain onnxruntime",
+            str(threads),
             f"{measured['batch_size']:,}",
-            *_rates(rows, measured["seconds"]),
+            *_rates(result["matrix_rows"], seconds),
+            f"{median(ratios(plain[threads], seconds)):.2f}" if ours else "",
             f"{measured['peak_rss_bytes'] / 1e6:,.0f}",
         )
     for suffix, measured in result["files"].items():
@@ -260,6 +262,7 @@ def speed_rows(result: dict[str, Any]) -> Iterator[tuple[str, ...]]:
             str(result["threads"]),
             "",
             *_rates(result["file_rows"], measured["wall_seconds"]),
+            "",
             f"{measured['peak_rss_bytes'] / 1e6:,.0f}",
         )
 

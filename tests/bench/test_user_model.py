@@ -141,13 +141,19 @@ def test_everything_is_measured(small, measured):
     heading = dict(user_model.heading_rows(measured))
     assert heading["model"] == f"{small}: autoencoder, 4 features"
     table = list(user_model.speed_rows(measured))
-    assert [len(row) for row in table] == [7] * 7
+    assert [len(row) for row in table] == [8] * 7
     assert f"whole process, {ROWS} rows, csv to parquet" in table[5][0]
     assert len(list(user_model.closing_lines(measured))) == 1
 
 
-def test_rates_are_medians_and_their_range():
-    assert user_model._rates(100, [1.0, 2.0, 4.0]) == ("50", "25", "100")
+def test_rates_are_medians_and_ratios_are_taken_round_by_round(measured):
+    in_memory = [
+        {**each, "seconds": [1.0, 2.0, 4.0] if each["contender"] == "netsieve" else [3.0, 5.0, 4.0]}
+        for each in measured["in_memory"]
+    ]
+    table = list(user_model.speed_rows({**measured, "matrix_rows": 100, "in_memory": in_memory}))
+    assert table[1][3:7] == ("50", "25", "100", "2.50")
+    assert table[2][3:7] == ("25", "20", "33", "")
 
 
 def files_of(path, folder, rows=ROWS):
