@@ -446,7 +446,7 @@ class TorchRuntime:
     def end_to_end(self, x: Floats) -> Run:
         """See :class:`Runtime`."""
         torch = self._torch
-        host = [torch.from_numpy(_filled(pool.numpy(), x)) for pool in self._pools]
+        host = [pool[: x.size].view(x.shape).copy_(torch.from_numpy(x)) for pool in self._pools]
         values = [torch.empty(x.shape, device=self._device) for _ in range(LANES)]
         scores = [torch.empty(len(x), pin_memory=self.pinned) for _ in range(LANES)]
 

@@ -170,6 +170,7 @@ def test_forests_stay_on_the_cpu_and_say_so(forest, tmp_path, capsys):
     write_traffic(records, 500)
     summary = asked.score_file(str(records), str(out))
     assert summary.notes == [asked.device_note]
+    assert asked.score_folder(str(records), f"{tmp_path / 'parts'}/").notes == [asked.device_note]
     for said in (str(forest), "decision trees", "on the CPU"):
         assert said in asked.device_note
     assert not on_cpu.score_file(str(records), str(out)).notes
