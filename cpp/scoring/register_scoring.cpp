@@ -88,6 +88,18 @@ void register_scoring(nb::module_& module) {
         "Raises\n------\n"
         "ValueError\n    There is no such variant, or this machine lacks its instructions.");
 
+    module.def(
+        "multiply_adds",
+        [](const std::string& variant, std::int64_t rounds) {
+            const Variant& chosen = variant_named(variant.c_str());
+            float value = 0;
+            nb::gil_scoped_release unlocked;
+            return chosen.multiply_adds(rounds, &value);
+        },
+        nb::arg("variant"), nb::arg("rounds"),
+        "Do nothing but multiply and add in registers, as fast as the machine can, and return the number of "
+        "operations.");
+
     nb::class_<Preparation>(module, "ScoringPreparation", "The columns of a view of records, for one variant.")
         .def_prop_ro("columns", &Preparation::columns, "Columns of the view.");
     nb::class_<Kernel>(module, "ScoringKernel", "Turns the columns of records into scores, for one variant.")
