@@ -182,7 +182,25 @@ void register_scoring(nb::module_& module) {
             nb::sig("def feature_error(self, x: NDArray[numpy.float32]) -> NDArray[numpy.float32]"),
             "Return each feature's part of the scores of raw rows, float32 [n, features].\n\n"
             "Parameters\n----------\n"
-            "x\n    As in score.");
+            "x\n    As in score.")
+        .def(
+            "columns",
+            [](const Plan& plan, const Records& x, const std::string& view) {
+                check_width(plan, x);
+                float* columns = nullptr;
+                const std::size_t rows = x.shape(0);
+                const View wanted = view_named(view);
+                nb::object result = new_array(columns, {rows, static_cast<std::size_t>(plan.columns(wanted))});
+                nb::gil_scoped_release unlocked;
+                plan.columns(wanted, x.data(), rows, columns);
+                return result;
+            },
+            nb::arg("x").noconvert(), nb::arg("view"),
+            nb::sig("def columns(self, x: NDArray[numpy.float32], view: str) -> NDArray[numpy.float32]"),
+            "Return the columns of raw rows that kernels take, float32 [n, columns of the view].\n\n"
+            "Parameters\n----------\n"
+            "x\n    As in score.\n"
+            "view\n    'prepared' or 'unscaled'.");
 }
 
 }  // namespace netsieve
