@@ -9,6 +9,7 @@
 
 #include "dense.hpp"
 #include "lanes.hpp"
+#include "peak.hpp"
 #include "preparation.hpp"
 #include "transpose.hpp"
 
@@ -27,6 +28,7 @@ Kernel* new_dense_autoencoder(const DenseAutoencoderParameters& parameters) { re
 extern const Variant variant;
 const Variant variant = {
     .name = NETSIEVE_TEXT(NETSIEVE_VARIANT),
+    .multiply_adds = multiply_adds,
     .transpose = transpose_rows,
     .transpose_back = transpose_columns,
     .preparation = new_preparation,
