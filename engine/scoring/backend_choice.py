@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from netsieve.engine.errors import DeviceError, ModelFileError
 from netsieve.engine.scoring.backend import Device, OnnxRuntimeBackend, check_probes
-from netsieve.engine.scoring.cuda_backend import CudaBackend
+from netsieve.engine.scoring.cuda_backend import GPU_BATCH, CudaBackend
 from netsieve.engine.scoring.model_file import ModelFile
 
 BackendName = Literal["auto", "onnxruntime", "native"]
@@ -34,7 +34,7 @@ class Backend(Protocol):
         ...
 
 
-def chosen_backend(model: ModelFile, device: Device, wanted: str, batch_size: int) -> Backend:
+def chosen_backend(model: ModelFile, device: Device, wanted: str, batch_size: int = GPU_BATCH) -> Backend:
     """Return a backend whose scores of the model's probe rows are those stored with them.
 
     Parameters

@@ -21,6 +21,8 @@ from netsieve.engine.errors import DeviceError, ModelFileError
 from netsieve.engine.scoring.backend import Device, OnnxRuntimeBackend, first_line
 from netsieve.engine.scoring.model_file import INPUT, ModelFile
 
+GPU_BATCH: Final = 65_536
+"""Rows a batch, by default: each costs two copies and a launch of every kernel."""
 LANES: Final = 2
 """Batches that are on their way at once: one is copied while the other is scored."""
 TREE_DOMAIN: Final = "ai.onnx.ml"
@@ -70,7 +72,7 @@ class CudaBackend(OnnxRuntimeBackend):
 
     description = "onnxruntime on CUDA"
 
-    def __init__(self, model: ModelFile, batch_size: int, device: Device = "cuda") -> None:
+    def __init__(self, model: ModelFile, batch_size: int = GPU_BATCH, device: Device = "cuda") -> None:
         super().__init__(model, device)
         shape = (batch_size, *model.schema.row_shape)
         lanes = [_Lane(self._session, shape, device) for _ in range(LANES)]

@@ -22,7 +22,7 @@ from netsieve.engine.features.window_stage import RecordWindows, WindowStage
 from netsieve.engine.processors import available_processors
 from netsieve.engine.scoring.backend import Device
 from netsieve.engine.scoring.backend_choice import BackendName, chosen_backend
-from netsieve.engine.scoring.cuda_backend import placement
+from netsieve.engine.scoring.cuda_backend import GPU_BATCH, placement
 from netsieve.engine.scoring.model_file import ModelFile
 from netsieve.engine.thresholds.calibration import Calibration
 from netsieve.engine.thresholds.policy import Policy, parse_policy
@@ -34,8 +34,6 @@ ACTIVATION_BYTES: Final = 512 * 1024
 """Bytes of the widest activation of a batch: a few of them stay in a core's L2 cache. Measured: at 10, 41 and
 115 features 2,048, 2,048 and 1,024 rows are best, and 8,192 rows are 10 to 25 % slower."""
 LARGEST_BATCH: Final = 2048
-GPU_BATCH: Final = 65_536
-"""Rows a batch on a GPU, where each costs two copies and a launch of every kernel."""
 BATCH_STEP: Final = 64
 """Batch sizes are multiples of this: vectorised sums round by a row's place in a block, so that batches cut
 elsewhere would change last digits (by 3e-7 of a score at most)."""

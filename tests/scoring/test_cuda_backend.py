@@ -13,9 +13,9 @@ from netsieve.engine.cli.main import main
 from netsieve.engine.errors import DeviceError, ModelFileError
 from netsieve.engine.scoring import backend_choice, cuda_backend
 from netsieve.engine.scoring.backend import OnnxRuntimeBackend, check_probes
-from netsieve.engine.scoring.cuda_backend import LANES, CudaBackend
+from netsieve.engine.scoring.cuda_backend import GPU_BATCH, LANES, CudaBackend
 from netsieve.engine.scoring.model_file import ModelFile
-from netsieve.engine.scoring.scorer import GPU_BATCH, Scorer
+from netsieve.engine.scoring.scorer import Scorer
 from netsieve.engine.training.job import train_detector
 
 
