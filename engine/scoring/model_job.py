@@ -205,8 +205,9 @@ class ModelJob:
         return [] if self._columns is None else self._columns.notes()
 
     def further_notes(self) -> list[str]:
-        """Return what is to be known of the state and the ranking."""
-        notes = [*self._state_notes, *([] if self._known is None else self._known.notes())]
+        """Return what is to be known of the device, the state and the ranking."""
+        notes = [] if self.scorer.device_note is None else [self.scorer.device_note]
+        notes += [*self._state_notes, *([] if self._known is None else self._known.notes())]
         return notes + ([] if self._ranking is None else self._ranking.notes())
 
     def complete(self, *, with_state: bool) -> None:

@@ -238,7 +238,9 @@ class PartsJob:
             files_finished_before=len(files) - len(done_now),
             threshold=self._scorer.threshold,
             policy=self._scorer.threshold_policy,
+            backend=self._scorer.backend_description,
             output=self._folder,
+            notes=[] if self._scorer.device_note is None else [self._scorer.device_note],
         )
         for path in files:
             entry = self._manifest.entries[path]

@@ -7,7 +7,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import count
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -20,7 +20,9 @@ from netsieve.engine.features.stage import NeighbourStage
 from netsieve.engine.features.state import FeatureState
 from netsieve.engine.features.window_stage import RecordWindows, WindowStage
 from netsieve.engine.processors import available_processors
-from netsieve.engine.scoring.backend import Device, OnnxRuntimeBackend, check_probes
+from netsieve.engine.scoring.backend import Device
+from netsieve.engine.scoring.backend_choice import BackendName, chosen_backend
+from netsieve.engine.scoring.cuda_backend import GPU_BATCH, placement
 from netsieve.engine.scoring.model_file import ModelFile
 from netsieve.engine.scoring.top_features import TOP_FEATURES, TOP_FEATURES_TYPE, FeatureDeviation, TopFeatures, spread
 from netsieve.engine.thresholds.calibration import Calibration
@@ -33,8 +35,6 @@ ACTIVATION_BYTES: Final = 512 * 1024
 """Bytes of the widest activation of a batch: a few of them stay in a core's L2 cache. Measured: at 10, 41 and
 115 features 2,048, 2,048 and 1,024 rows are best, and 8,192 rows are 10 to 25 % slower."""
 LARGEST_BATCH: Final = 2048
-GPU_BATCH: Final = 65_536
-"""Rows a batch on a GPU, where a batch costs a transfer."""
 BATCH_STEP: Final = 64
 """Batch sizes are multiples of this: vectorised sums round by a row's place in a block, so that batches cut
 elsewhere would change last digits (by 3e-7 of a score at most)."""
@@ -70,12 +70,14 @@ class Scorer:
     model
         Path of the model file, or one that has been read (:class:`~netsieve.engine.scoring.model_file.ModelFile`).
     device
-        ``"cpu"`` or ``"cuda"``.
+        ``"cpu"`` or ``"cuda"``. A model with decision trees stays on the CPU, see ``device_note``.
     backend
-        ``"auto"`` or ``"onnxruntime"``, which are the same in this version.
+        ``"native"`` for netsieve's own kernels, which compute the graphs of some detectors, and faster;
+        ``"onnxruntime"``, which computes all; or ``"auto"``, which takes native kernels where there are any that give
+        the model's probe rows the scores stored with them.
     threads
         Threads that large frames and matrices are scored on; 0 for one a processor. Batches are the same
-        whatever their number, and so are the scores.
+        whatever their number, and so are the scores. With a GPU they encode, and two at a time use it.
     batch_size
         Rows scored at once, rounded up to a multiple of 64; by default chosen by the width of the model.
     max_queued_batches
@@ -86,10 +88,14 @@ class Scorer:
     ModelFileError
         The file is absent, damaged, no netsieve model, or gives other scores than are stored in it.
     DeviceError
-        The device is not there.
+        The device or the backend is not there.
 
     Attributes
     ----------
+    device
+        Where it scores.
+    device_note
+        Why that is another device than was asked for; None where it is not.
     stage
         Computes the model's neighbour features; None where it has none.
     windows
@@ -106,15 +112,13 @@ class Scorer:
         model: str | os.PathLike[str] | ModelFile,
         *,
         device: Device = "cpu",
-        backend: Literal["auto", "onnxruntime"] = "auto",
+        backend: BackendName = "auto",
         threads: int = 0,
         batch_size: int | None = None,
         max_queued_batches: int = 2,
     ) -> None:
         if device not in ("cpu", "cuda"):
             raise DeviceError(f"device {device!r} is not known; it is 'cpu' or 'cuda'")
-        if backend not in ("auto", "onnxruntime"):
-            raise DeviceError(f"backend {backend!r} is not known; it is 'auto' or 'onnxruntime'")
         _check_at_least("threads", threads, 0)
         _check_at_least("batch_size", 1 if batch_size is None else batch_size, 1)
         _check_at_least("max_queued_batches", max_queued_batches, 0)
@@ -127,9 +131,9 @@ class Scorer:
         }
         self.model_file = model if isinstance(model, ModelFile) else ModelFile.read(model)
         self.max_queued_batches = max_queued_batches
-        # On a GPU one caller at a time is enough
-        self.threads = (threads or available_processors()) if device == "cpu" else 1
-        chosen = batch_size or _best_batch_size(self.model_file, device)
+        self.device, self.device_note = placement(self.model_file, device)
+        self.threads = threads or available_processors()
+        chosen = batch_size or _best_batch_size(self.model_file, self.device)
         self.batch_size = -(-chosen // BATCH_STEP) * BATCH_STEP
         self._process = os.getpid()
         self._encoder = Encoder(self.model_file.schema)
@@ -138,8 +142,7 @@ class Scorer:
         layout = self.model_file.schema.window_layout
         self.windows = None if layout is None else WindowStage(layout)
         self._warned = False
-        self._backend = OnnxRuntimeBackend(self.model_file, device)
-        check_probes(self._backend, self.model_file)
+        self._backend = chosen_backend(self.model_file, self.device, backend, self.batch_size)
         self._set_threshold(self.model_file.default_policy)
 
     def __reduce__(self) -> tuple[Callable[..., Scorer], tuple[ModelFile, dict[str, Any], str, float]]:
@@ -170,8 +173,13 @@ class Scorer:
 
     @property
     def backend_name(self) -> str:
-        """Name of the runtime that scores."""
+        """Name of the backend that scores: ``"native"`` or ``"onnxruntime"``."""
         return self._backend.name
+
+    @property
+    def backend_description(self) -> str:
+        """The backend that scores, for people: ``native (avx512)`` or ``onnxruntime``."""
+        return self._backend.description
 
     @property
     def threshold(self) -> float:
