@@ -31,6 +31,8 @@ from netsieve.export.parity import score_function
 LARGEST_SET: Final = 10_000
 """Records of a set that are taken, drawn at random: PyOD's slower detectors need minutes for more."""
 BATCH_ROWS: Final = 2_048
+LARGEST_SCORE: Final = 3e38
+"""Peers' scores, some of which are infinite or no numbers (0 here), are clipped to plus and minus this."""
 RESAMPLES: Final = 100
 BEST: Final = "ensemble"
 """What the peers are compared with, pair by pair."""
@@ -107,7 +109,8 @@ def measure_detectors(
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             try:
-                scores[name] = np.nan_to_num(installed[name](train, test, seed), posinf=3e38, neginf=-3e38)
+                given = np.nan_to_num(installed[name](train, test, seed), posinf=LARGEST_SCORE, neginf=-LARGEST_SCORE)
+                scores[name] = np.clip(given, -LARGEST_SCORE, LARGEST_SCORE)
             except (ValueError, RuntimeError, MemoryError, FloatingPointError) as error:
                 contenders[name] = {"failed": str(error).splitlines()[0][:200]}
                 continue

@@ -8,6 +8,7 @@ part is asked for.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 import time
@@ -144,9 +145,11 @@ def _measure(  # noqa: PLR0917
     measure: Callable[[Any, int], Any],
     **settings: Any,
 ) -> None:
-    """Measure every set with every seed, and write the measurement after each so that nothing is lost."""
-    runs: dict[str, list[Any]] = {}
-    files: dict[str, str] = {}
+    """Measure every set with every seed, and write the measurement after each so that nothing is lost.
+
+    Sets that are not measured now keep what an earlier measurement of the same kind found.
+    """
+    runs, files, before = _kept(path, {"benchmark": benchmark, "seeds": list(seeds), **settings}, sets)
     started = time.perf_counter()
     for name in sets:
         loaded = load(name)
@@ -161,12 +164,25 @@ def _measure(  # noqa: PLR0917
             "machine": describe_machine(),
             "measured": datetime.now(UTC).isoformat(timespec="seconds"),
             "seeds": list(seeds),
-            "seconds": time.perf_counter() - started,
+            "seconds": before + time.perf_counter() - started,
             "files": files,
             "runs": runs,
             **settings,
         }
         write_measurement(path, result)
+
+
+def _kept(
+    path: Path, same: dict[str, Any], measured_now: Sequence[str]
+) -> tuple[dict[str, list[Any]], dict[str, str], float]:
+    """Return runs and files of the other sets, and the seconds it took, of an earlier measurement of the same kind."""
+    earlier = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if any(earlier.get(key) != value for key, value in same.items()):
+        return {}, {}, 0.0
+    runs = {name: found for name, found in earlier["runs"].items() if name not in measured_now}
+    files = {name: file for name, file in earlier["files"].items() if name in runs}
+    share = len(runs) / max(len(earlier["runs"]), 1)
+    return runs, files, share * float(earlier["seconds"])
 
 
 if __name__ == "__main__":

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import polars as pl
 import pytest
@@ -14,7 +16,7 @@ from netsieve.bench.quality import (
     measure_set,
     raw_columns,
 )
-from netsieve.bench.results import main
+from netsieve.bench.results import _measure, main
 from netsieve.bench.results_page import results_page
 from netsieve.engine.features.encoding import Encoder
 from netsieve.engine.features.inference import fit_schema, infer_schema
@@ -129,3 +131,16 @@ def test_sets_have_the_rows_that_their_notes_tell(real_data, name: str, rows: in
     labelled = load_set(name, real_data)
     assert labelled.frame.height == rows
     assert (labelled.frame[labelled.label].cast(pl.String) == labelled.normal).sum() == normal
+
+
+def test_sets_that_are_measured_alone_take_their_place_among_the_others(tmp_path) -> None:
+    path = tmp_path / "made.json"
+
+    def measure(sets: list[str], figure: int, seeds: tuple[int, ...] = (0, 1)) -> dict:
+        _measure("made", path, sets, seeds, lambda name: name, lambda name, seed: (name, seed, figure))
+        return json.loads(path.read_text(encoding="utf-8"))["runs"]
+
+    measure(["a", "b"], 1)
+    assert measure(["b", "c"], 2) == {"a": [["a", 0, 1], ["a", 1, 1]], **{n: [[n, 0, 2], [n, 1, 2]] for n in "bc"}}
+    # with other seeds it is another measurement
+    assert measure(["c"], 3, (0,)) == {"c": [["c", 0, 3]]}
