@@ -1,0 +1,597 @@
+// The distance to the nearest stored rows: a search that compares most stored rows in a few directions only.
+//
+// Comparing every record with every stored row in all columns is most of the work of this score. Along m orthonormal
+// directions of the scaled columns (the principal ones of the stored rows) with the lengths of what is left of both,
+//     |x - r|^2 >= |x|^2 + |r|^2 - 2 (along x . along r) - 2 |rest of x| |rest of r|     (Cauchy and Schwarz)
+// so that one product of matrices with m + 1 columns bounds all distances from below. Only rows whose bound, less what
+// rounding may have added, does not exceed a distance that was found already are compared in full: in flows of public
+// data sets 2 to 20 of 1,000. The result is exactly the least of all full comparisons: it does not depend on the
+// directions, nor on other records.
+//
+// A full comparison takes the differences first, in the columns as they are: far out, where |x|^2 + |r|^2 - 2 x . r
+// cancels, it is as good as nearby.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <stdexcept>
+
+#include "block.hpp"
+#include "lanes.hpp"
+#include "nearest_parameters.hpp"
+
+namespace netsieve::NETSIEVE_VARIANT {
+
+// Bit i is set where a_i <= b_i.
+NETSIEVE_INLINE std::uint32_t bits_at_most(Floats a, Floats b) {
+#if defined(__AVX512F__)
+    return _mm512_cmp_ps_mask(a, b, _CMP_LE_OQ);
+#elif defined(__AVX2__)
+    return static_cast<std::uint32_t>(_mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_LE_OQ)));
+#else
+    const Mask mask = a <= b;
+    std::uint32_t bits = 0;
+    for (int lane = 0; lane < LANES; ++lane) bits |= static_cast<std::uint32_t>(mask[lane] & 1) << lane;
+    return bits;
+#endif
+}
+
+NETSIEVE_INLINE Floats square_root(Floats values) {
+#if defined(__AVX512F__)
+    return _mm512_sqrt_ps(values);
+#elif defined(__AVX2__)
+    return _mm256_sqrt_ps(values);
+#else
+    Floats roots = values;
+    for (int lane = 0; lane < LANES; ++lane) roots[lane] = __builtin_sqrtf(values[lane]);
+    return roots;
+#endif
+}
+
+NETSIEVE_INLINE float sum_of_lanes(Floats values) {
+    typedef float Four __attribute__((vector_size(16)));
+    Four sums;
+#if defined(__AVX512F__)
+    const __m256 halves = _mm256_add_ps(_mm512_castps512_ps256(values), _mm512_extractf32x8_ps(values, 1));
+    sums = Four(_mm_add_ps(_mm256_castps256_ps128(halves), _mm256_extractf128_ps(halves, 1)));
+#elif defined(__AVX2__)
+    sums = Four(_mm_add_ps(_mm256_castps256_ps128(values), _mm256_extractf128_ps(values, 1)));
+#else
+    sums = values;
+#endif
+    const Four pairs = sums + __builtin_shufflevector(sums, sums, 2, 3, 0, 1);
+    return pairs[0] + pairs[1];
+}
+
+class StoredRows final : public Kernel {
+  public:
+    static constexpr int most_neighbours = 64;
+
+    explicit StoredRows(const StoredRowsParameters& p)
+        : stored_(p.stored),
+          columns_(p.columns),
+          neighbours_(p.neighbours),
+          farthest_(p.farthest),
+          directions_(p.directions),
+          features_(p.features) {
+        check(p);
+        padded_ = (columns_ + LANES - 1) / LANES * LANES;
+        tiles_ = (stored_ + tile_rows - 1) / tile_rows;
+        projections_ = (directions_ + tile_rows - 1) / tile_rows;
+        rows_ = FloatBuffer(size(stored_) * size(padded_));
+        weight_ = FloatBuffer(size(padded_));
+        center_ = FloatBuffer(size(columns_));
+        feature_ = IntBuffer(size(columns_));
+        projection_ = FloatBuffer(size(projections_) * size(tile_rows) * size(columns_));
+        along_ = FloatBuffer(size(tiles_) * size(tile_rows) * size(directions_ + 1));
+        half_square_ = FloatBuffer(size(tiles_) * size(tile_rows));
+        pack(p);
+        // Unit roundoff times how many roundings a bound may have met, at worst; see search_stripe. Without fused
+        // multiplication there are twice as many.
+        const double projected = (part_columns + columns_ / part_columns + 4) * __builtin_sqrt(directions_);
+        slack_ = static_cast<float>((3 * projected + 5.0 * directions_ + 0.5 * columns_ + 60.0) * 2 * 0x1p-24);
+    }
+
+    View view() const override { return View::prepared; }
+    int columns() const override { return columns_; }
+    int features() const override { return features_; }
+
+    std::size_t scratch_floats() const override { return layout().total; }
+
+    void score(const float* block, int stripes, float* scores, Scratch& scratch) const noexcept override {
+        const Memory memory(layout(), scratch.floats);
+        for (int stripe = 0; stripe < stripes; ++stripe) {
+            search_stripe(block + size(stripe) * size(columns_) * stripe_rows, memory);
+            combine(memory, scores + stripe * stripe_rows);
+        }
+    }
+
+    void feature_error(const float* block, int stripes, float* errors, Scratch& scratch) const noexcept override {
+        const Memory memory(layout(), scratch.floats);
+        for (int stripe = 0; stripe < stripes; ++stripe) {
+            search_stripe(block + size(stripe) * size(columns_) * stripe_rows, memory);
+            float* const out = errors + size(stripe) * size(features_) * stripe_rows;
+            for (std::size_t i = 0; i < size(features_) * stripe_rows; ++i) out[i] = 0.0f;
+            for (int record = 0; record < stripe_rows; ++record) add_errors(memory, record, out + record);
+        }
+    }
+
+  private:
+    // Rows of a register tile; with 3 vectors of records
+    static constexpr int tile_rows = REGISTERS == 32 ? 8 : 4;
+    static constexpr int group_vectors = 3;
+    static constexpr int group_records = group_vectors * LANES;
+    static constexpr int groups = stripe_rows / group_records;
+    // Columns whose products are summed on their own: sums of many round worse
+    static constexpr int part_columns = 16;
+    // Pairs of record and stored row that wait for a full comparison; one tile may add all of its own
+    static constexpr int most_pairs = 1024;
+    static_assert(most_pairs > tile_rows * group_records);
+
+    // Where things lie in the scratch memory, in floats; all starts are multiples of 16.
+    struct Layout {
+        std::size_t transposed, centered, along, length, limit, bounds, lowest, tile, distance, index, pairs, total;
+    };
+
+    class IntBuffer {
+      public:
+        IntBuffer() = default;
+        explicit IntBuffer(std::size_t count) : floats_(count) {}
+        std::int32_t* data() { return reinterpret_cast<std::int32_t*>(floats_.data()); }
+        const std::int32_t* data() const { return reinterpret_cast<const std::int32_t*>(floats_.data()); }
+
+      private:
+        FloatBuffer floats_;
+    };
+
+    struct Memory {
+        Memory(const Layout& at, float* floats)
+            : transposed(floats + at.transposed),
+              centered(floats + at.centered),
+              along(floats + at.along),
+              length(floats + at.length),
+              limit(floats + at.limit),
+              bounds(floats + at.bounds),
+              lowest(floats + at.lowest),
+              tile(reinterpret_cast<std::int32_t*>(floats + at.tile)),
+              distance(floats + at.distance),
+              index(reinterpret_cast<std::int32_t*>(floats + at.index)),
+              pairs(reinterpret_cast<std::int32_t*>(floats + at.pairs)) {}
+
+        float* transposed;   // [48][padded]: the records row by row
+        float* centered;     // [columns][48]: less the mean of the stored rows
+        float* along;        // [projections * tile_rows + 1][48]; the lengths of the rest in row `directions`
+        float* length;       // [48]: squared, weighted
+        float* limit;        // [48]: bounds above it need no full comparison
+        float* bounds;       // [groups][tiles * tile_rows][group_records]: (lower bound - length) / 2
+        float* lowest;       // [groups][tiles][group_records]: least bound of each tile
+        std::int32_t* tile;  // [neighbours][48]: the tile of the least bound among the tiles of a section
+        float* distance;      // [neighbours][48], ascending
+        std::int32_t* index;  // [neighbours][48]
+        std::int32_t* pairs;  // of stored row and record: row * 48 + record
+    };
+
+    static constexpr std::size_t size(int count) { return static_cast<std::size_t>(count); }
+
+    Layout layout() const {
+        Layout at{};
+        std::size_t next = 0;
+        const auto take = [&next](std::size_t floats) {
+            const std::size_t start = next;
+            next += (floats + 15) / 16 * 16;
+            return start;
+        };
+        at.transposed = take(size(padded_) * stripe_rows);
+        at.centered = take(size(columns_) * stripe_rows);
+        at.along = take(size(projections_ * tile_rows + 1) * stripe_rows);
+        at.length = take(stripe_rows);
+        at.limit = take(stripe_rows);
+        at.bounds = take(size(tiles_ * tile_rows) * stripe_rows);
+        at.lowest = take(size(tiles_) * stripe_rows);
+        at.tile = take(size(neighbours_) * stripe_rows);
+        at.distance = take(size(neighbours_) * stripe_rows);
+        at.index = take(size(neighbours_) * stripe_rows);
+        at.pairs = take(most_pairs + LANES);
+        at.total = next;
+        return at;
+    }
+
+    static void check(const StoredRowsParameters& p) {
+        if (p.stored < 1 || p.columns < 1 || p.rows.size != size(p.stored) * size(p.columns) ||
+            p.weight.size != size(p.columns) || p.feature.size != size(p.columns))
+            throw std::invalid_argument("stored rows, weights and features are not of the same columns");
+        if (p.neighbours < 1 || p.neighbours > p.stored || p.neighbours > most_neighbours)
+            throw std::invalid_argument("the number of neighbours is not from 1 to 64, or above that of the stored rows");
+        if (p.directions < 1 || p.directions > p.columns ||
+            p.direction.size != size(p.columns) * size(p.directions))
+            throw std::invalid_argument("directions are not [columns, up to as many]");
+        for (std::size_t i = 0; i < p.feature.size; ++i)
+            if (p.feature[i] < 0 || p.feature[i] >= p.features)
+                throw std::invalid_argument("a column of the stored rows is of no feature");
+        for (std::size_t i = 0; i < p.rows.size; ++i)
+            if (!(__builtin_fabsf(p.rows[i]) <= largest_value))
+                throw std::invalid_argument("a stored row holds what is no number, or a huge one");
+        for (std::size_t i = 0; i < p.weight.size; ++i)
+            if (!(p.weight[i] >= 0.0f && p.weight[i] <= largest_value))
+                throw std::invalid_argument("a weight is below zero, no number, or huge");
+        check_orthonormal(p);
+    }
+
+    // Bounds would be wrong without
+    static void check_orthonormal(const StoredRowsParameters& p) {
+        const std::size_t m = size(p.directions);
+        for (std::size_t i = 0; i < m; ++i)
+            for (std::size_t j = 0; j <= i; ++j) {
+                double product = 0;
+                for (std::size_t c = 0; c < size(p.columns); ++c)
+                    product += p.direction[c * m + i] * p.direction[c * m + j];
+                if (!(__builtin_fabs(product - (i == j ? 1.0 : 0.0)) < 1e-9))
+                    throw std::invalid_argument("the directions are not orthonormal");
+            }
+    }
+
+    void pack(const StoredRowsParameters& p) {
+        const std::size_t d = size(columns_), m = size(directions_), tile = size(tile_rows);
+        for (std::size_t c = 0; c < d; ++c) {
+            double sum = 0;
+            for (std::size_t i = 0; i < size(stored_); ++i) {
+                rows_.data()[i * size(padded_) + c] = p.rows[i * d + c];
+                sum += p.rows[i * d + c];
+            }
+            center_.data()[c] = static_cast<float>(sum / stored_);
+            weight_.data()[c] = p.weight[c];
+            feature_.data()[c] = p.feature[c];
+            // [projections][columns][tile_rows]
+            for (std::size_t j = 0; j < m; ++j)
+                projection_.data()[(j / tile * d + c) * tile + j % tile] =
+                    static_cast<float>(__builtin_sqrt(double{p.weight[c]}) * p.direction[c * m + j]);
+        }
+        for (std::size_t i = 0; i < size(tiles_) * tile; ++i) half_square_.data()[i] = beyond_rows;
+        for (std::size_t i = 0; i < size(stored_); ++i) {
+            double square = 0, along_square = 0;
+            for (std::size_t c = 0; c < d; ++c) {
+                const double difference = double{p.rows[i * d + c]} - center_.data()[c];
+                square += p.weight[c] * difference * difference;
+            }
+            // [tiles][directions + 1][tile_rows], negative
+            float* const along = along_.data() + i / tile * (m + 1) * tile + i % tile;
+            for (std::size_t j = 0; j < m; ++j) {
+                double sum = 0;
+                for (std::size_t c = 0; c < d; ++c)
+                    sum += projection_.data()[(j / tile * d + c) * tile + j % tile] *
+                           (double{p.rows[i * d + c]} - center_.data()[c]);
+                along_square += sum * sum;
+                along[j * tile] = static_cast<float>(-sum);
+            }
+            const double rest = square > along_square ? square - along_square : 0.0;
+            along[m * tile] = static_cast<float>(-__builtin_sqrt(rest));
+            half_square_.data()[i] = static_cast<float>(0.5 * square);
+        }
+    }
+
+    // Finds the neighbours of the records of a stripe [columns][48]: memory.distance and memory.index
+    void search_stripe(const float* stripe, const Memory& memory) const noexcept {
+        transpose(stripe, memory.transposed);
+        center(stripe, memory);
+        for (int group = 0; group < groups; ++group) {
+            project(memory, group);
+            add_rest(memory, group);
+            bound(memory, group);
+        }
+        compare_first(memory);
+        for (int group = 0; group < groups; ++group) compare_others(memory, group);
+    }
+
+    // [columns][48] -> [48][padded], padded with zeros
+    void transpose(const float* stripe, float* out) const noexcept {
+        typedef float Four __attribute__((vector_size(16), aligned(16), may_alias));
+        int c = 0;
+        for (; c + 4 <= columns_; c += 4)
+            for (int row = 0; row < stripe_rows; row += 4) {
+                const float* const from = stripe + c * stripe_rows + row;
+                const Four a0 = *reinterpret_cast<const Four*>(from);
+                const Four a1 = *reinterpret_cast<const Four*>(from + stripe_rows);
+                const Four a2 = *reinterpret_cast<const Four*>(from + 2 * stripe_rows);
+                const Four a3 = *reinterpret_cast<const Four*>(from + 3 * stripe_rows);
+                const Four b0 = __builtin_shufflevector(a0, a1, 0, 4, 1, 5);
+                const Four b1 = __builtin_shufflevector(a2, a3, 0, 4, 1, 5);
+                const Four b2 = __builtin_shufflevector(a0, a1, 2, 6, 3, 7);
+                const Four b3 = __builtin_shufflevector(a2, a3, 2, 6, 3, 7);
+                float* const to = out + size(row) * size(padded_) + c;
+                *reinterpret_cast<Four*>(to) = __builtin_shufflevector(b0, b1, 0, 1, 4, 5);
+                *reinterpret_cast<Four*>(to + padded_) = __builtin_shufflevector(b0, b1, 2, 3, 6, 7);
+                *reinterpret_cast<Four*>(to + 2 * padded_) = __builtin_shufflevector(b2, b3, 0, 1, 4, 5);
+                *reinterpret_cast<Four*>(to + 3 * padded_) = __builtin_shufflevector(b2, b3, 2, 3, 6, 7);
+            }
+        for (; c < padded_; ++c)
+            for (int row = 0; row < stripe_rows; ++row)
+                out[size(row) * size(padded_) + size(c)] = c < columns_ ? stripe[c * stripe_rows + row] : 0.0f;
+    }
+
+    // Records less the mean of the stored rows, and their squared lengths
+    void center(const float* stripe, const Memory& memory) const noexcept {
+        for (int v = 0; v < VECTORS; ++v) {
+            Floats sum[2] = {zeros(), zeros()};
+            for (int c = 0; c < columns_; ++c) {
+                const int at = c * stripe_rows + v * LANES;
+                const Floats value = load(stripe + at) - broadcast(center_.data()[c]);
+                store(memory.centered + at, value);
+                sum[c & 1] = fma(value * broadcast(weight_.data()[c]), value, sum[c & 1]);
+            }
+            store(memory.length + v * LANES, sum[0] + sum[1]);
+        }
+    }
+
+    // sums[i][v] += weights [count][tile_rows] . values [count][48]
+    NETSIEVE_INLINE static void add_products(Floats (&sums)[tile_rows][group_vectors], const float* weights,
+                                             const float* values, int count) {
+        for (int k = 0; k < count; ++k) {
+            Floats value[group_vectors];
+            for (int v = 0; v < group_vectors; ++v) value[v] = load(values + k * stripe_rows + v * LANES);
+            for (int i = 0; i < tile_rows; ++i) {
+                const Floats weight = broadcast(weights[k * tile_rows + i]);
+                for (int v = 0; v < group_vectors; ++v) sums[i][v] = fma(weight, value[v], sums[i][v]);
+            }
+        }
+    }
+
+    // The records along the directions
+    void project(const Memory& memory, int group) const noexcept {
+        const int first = group * group_records;
+        for (int tile = 0; tile < projections_; ++tile) {
+            const float* const weights = projection_.data() + size(tile) * size(columns_) * size(tile_rows);
+            float* const out = memory.along + tile * tile_rows * stripe_rows + first;
+            for (int c = 0; c < columns_; c += part_columns) {
+                Floats sums[tile_rows][group_vectors] = {};
+                const int count = columns_ - c < part_columns ? columns_ - c : part_columns;
+                add_products(sums, weights + c * tile_rows, memory.centered + c * stripe_rows + first, count);
+                for (int i = 0; i < tile_rows; ++i)
+                    for (int v = 0; v < group_vectors; ++v) {
+                        float* const to = out + i * stripe_rows + v * LANES;
+                        store(to, c ? load(to) + sums[i][v] : sums[i][v]);
+                    }
+            }
+        }
+    }
+
+    // What is left of the records' lengths: never less than it is, so that bounds are never more than they are
+    void add_rest(const Memory& memory, int group) const noexcept {
+        for (int v = 0; v < group_vectors; ++v) {
+            const int at = group * group_records + v * LANES;
+            const Floats length = load(memory.length + at);
+            Floats along = zeros();
+            for (int j = 0; j < directions_; ++j) {
+                const Floats value = load(memory.along + j * stripe_rows + at);
+                along = fma(value, value, along);
+            }
+            const Floats rest = max(length - along, zeros()) + length * broadcast(slack_);
+            store(memory.along + directions_ * stripe_rows + at, square_root(rest));
+        }
+    }
+
+    // (lower bound of the squared distance - squared length of the record) / 2 for all stored rows
+    void bound(const Memory& memory, int group) const noexcept {
+        const int first = group * group_records;
+        const float* const along = memory.along + first;
+        float* bounds = memory.bounds + size(group) * size(tiles_ * tile_rows) * group_records;
+        float* lowest = memory.lowest + size(group) * size(tiles_) * group_records;
+        for (int section = 0; section < neighbours_; ++section) {
+            Floats least[group_vectors];
+            Ints place[group_vectors];
+            for (int v = 0; v < group_vectors; ++v) {
+                least[v] = broadcast(__builtin_inff());
+                place[v] = Ints{};
+            }
+            const int end = section_start(section + 1);
+            for (int tile = section_start(section); tile < end; ++tile) {
+                Floats sums[tile_rows][group_vectors];
+                for (int i = 0; i < tile_rows; ++i) {
+                    const Floats start = broadcast(half_square_.data()[tile * tile_rows + i]);
+                    for (int v = 0; v < group_vectors; ++v) sums[i][v] = start;
+                }
+                add_products(sums, along_.data() + size(tile) * size((directions_ + 1) * tile_rows), along,
+                             directions_ + 1);
+                for (int i = 0; i < tile_rows; ++i)
+                    for (int v = 0; v < group_vectors; ++v)
+                        store(bounds + (size(tile * tile_rows + i) * group_vectors + size(v)) * LANES, sums[i][v]);
+                for (int v = 0; v < group_vectors; ++v) {
+                    for (int i = tile_rows / 2; i; i /= 2)
+                        for (int j = 0; j < i; ++j) sums[j][v] = min(sums[j][v], sums[j + i][v]);
+                    const Floats value = sums[0][v];
+                    store(lowest + (size(tile) * group_vectors + size(v)) * LANES, value);
+                    const Mask lower = value < least[v];
+                    least[v] = select(lower, value, least[v]);
+                    place[v] = select(lower, Ints{} + tile, place[v]);
+                }
+            }
+            for (int v = 0; v < group_vectors; ++v)
+                store(reinterpret_cast<float*>(memory.tile + section * stripe_rows + first) + v * LANES,
+                      floats_of_bits(place[v]));
+        }
+    }
+
+    // The tiles are cut into as many sections as neighbours are sought
+    int section_start(int section) const {
+        return static_cast<int>(static_cast<std::int64_t>(tiles_) * section / neighbours_);
+    }
+
+    // Compares each record with as many stored rows as neighbours are sought, those of the least bound in each section
+    void compare_first(const Memory& memory) const noexcept {
+        for (int i = 0; i < neighbours_ * stripe_rows; ++i) {
+            memory.distance[i] = __builtin_inff();
+            memory.index[i] = 0;
+        }
+        for (int section = 0; section < neighbours_; ++section)
+            for (int record = 0; record < stripe_rows; ++record) {
+                // sections may be empty where there are few tiles
+                const int row = neighbours_ > tiles_ ? section : lowest_row(memory, section, record);
+                keep(memory, record, row, compare(memory, record, row));
+            }
+        set_limits(memory);
+    }
+
+    // The row of the least bound in a tile
+    int lowest_row(const Memory& memory, int section, int record) const noexcept {
+        const int group = record / group_records;
+        const int start = memory.tile[section * stripe_rows + record] * tile_rows;
+        const float* const bounds =
+            memory.bounds + size(group * tiles_ * tile_rows + start) * group_records + record % group_records;
+        float least = bounds[0];
+        int best = 0;
+        for (int i = 1; i < tile_rows; ++i) {
+            const float value = bounds[i * group_records];
+            best = value < least ? i : best;
+            least = value < least ? value : least;
+        }
+        return start + best < stored_ ? start + best : start;
+    }
+
+    // Compares the records of a group with all rows whose bound does not exclude them
+    void compare_others(const Memory& memory, int group) const noexcept {
+        const float* const bounds = memory.bounds + size(group) * size(tiles_ * tile_rows) * group_records;
+        const float* const lowest = memory.lowest + size(group) * size(tiles_) * group_records;
+        const float* const limits = memory.limit + group * group_records;
+        int waiting = 0;
+        for (int tile = 0; tile < tiles_; ++tile) {
+            Floats limit[group_vectors];
+            std::uint32_t hits = 0;
+            for (int v = 0; v < group_vectors; ++v) {
+                limit[v] = load(limits + v * LANES);
+                hits |= bits_at_most(load(lowest + (size(tile) * group_vectors + size(v)) * LANES), limit[v]);
+            }
+            if (!hits) continue;
+            for (int i = 0; i < tile_rows; ++i) {
+                const int row = tile * tile_rows + i;
+                for (int v = 0; v < group_vectors; ++v) {
+                    const Floats value = load(bounds + (size(row) * group_vectors + size(v)) * LANES);
+                    waiting += add_pairs(memory.pairs + waiting, bits_at_most(value, limit[v]),
+                                         row * stripe_rows + group * group_records + v * LANES);
+                }
+            }
+            if (waiting > most_pairs - tile_rows * group_records) {
+                compare_pairs(memory, waiting);
+                set_limits(memory);
+                waiting = 0;
+            }
+        }
+        compare_pairs(memory, waiting);
+    }
+
+    // Writes first + i for each bit i that is set, and perhaps something behind that; returns how many.
+    NETSIEVE_INLINE static int add_pairs(std::int32_t* pairs, std::uint32_t bits, std::int32_t first) {
+#if defined(__AVX512F__)
+        const __m512i lane = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+        const __m512i all = _mm512_add_epi32(_mm512_set1_epi32(first), lane);
+        _mm512_storeu_si512(pairs, _mm512_maskz_compress_epi32(static_cast<__mmask16>(bits), all));
+        return __builtin_popcount(bits);
+#else
+        int count = 0;
+        for (; bits; bits &= bits - 1) pairs[count++] = first + __builtin_ctz(bits);
+        return count;
+#endif
+    }
+
+    void compare_pairs(const Memory& memory, int count) const noexcept {
+        for (int i = 0; i < count; ++i) {
+            const int row = memory.pairs[i] / stripe_rows, record = memory.pairs[i] % stripe_rows;
+            if (row < stored_) keep(memory, record, row, compare(memory, record, row));
+        }
+    }
+
+    // The squared weighted distance of a record and a stored row
+    float compare(const Memory& memory, int record, int row) const noexcept {
+        const float* const x = memory.transposed + size(record) * size(padded_);
+        const float* const stored = rows_.data() + size(row) * size(padded_);
+        const float* const weight = weight_.data();
+        Floats even = zeros(), odd = zeros();
+        int c = 0;
+        for (; c + 2 * LANES <= padded_; c += 2 * LANES) {
+            const Floats first = load(x + c) - load(stored + c);
+            even = fma(first * load(weight + c), first, even);
+            const Floats second = load(x + c + LANES) - load(stored + c + LANES);
+            odd = fma(second * load(weight + c + LANES), second, odd);
+        }
+        if (c < padded_) {
+            const Floats last = load(x + c) - load(stored + c);
+            even = fma(last * load(weight + c), last, even);
+        }
+        return sum_of_lanes(even + odd);
+    }
+
+    // Keeps the nearest: ascending, of equal ones the lower row first, none twice
+    NETSIEVE_INLINE void keep(const Memory& memory, int record, int row, float distance) const noexcept {
+        float* const distances = memory.distance + record;
+        std::int32_t* const indices = memory.index + record;
+        if (neighbours_ == 1) {  // without a branch that depends on the data
+            const bool nearer = distance < *distances || (distance == *distances && row < *indices);
+            *distances = nearer ? distance : *distances;
+            *indices = nearer ? row : *indices;
+            return;
+        }
+        int at = neighbours_ - 1;
+        if (!(distance <= distances[at * stripe_rows])) return;
+        for (; at >= 0; --at) {
+            const float other = distances[at * stripe_rows];
+            if (other < distance || (other == distance && indices[at * stripe_rows] <= row)) break;
+        }
+        if (at >= 0 && distances[at * stripe_rows] == distance && indices[at * stripe_rows] == row) return;
+        if (++at == neighbours_) return;
+        for (int i = neighbours_ - 1; i > at; --i) {
+            distances[i * stripe_rows] = distances[(i - 1) * stripe_rows];
+            indices[i * stripe_rows] = indices[(i - 1) * stripe_rows];
+        }
+        distances[at * stripe_rows] = distance;
+        indices[at * stripe_rows] = row;
+    }
+
+    // Rows with a bound above the limit are farther than the last of the neighbours. slack_ covers, at worst, with
+    // X = length, U = distance, R^2 = squared length of a stored row that is no farther, R^2 <= 2 X + 2 U, and n
+    // roundings each: the projections (3 X + 2 U), their products with the stored rows' (5 X + 4 U), X and U.
+    void set_limits(const Memory& memory) const noexcept {
+        const float* const farthest = memory.distance + (neighbours_ - 1) * stripe_rows;
+        for (int at = 0; at < stripe_rows; at += LANES) {
+            const Floats distance = load(farthest + at) * broadcast(0.5f + 0.5f * slack_);
+            store(memory.limit + at, distance - load(memory.length + at) * broadcast(0.5f - 0.5f * slack_));
+        }
+    }
+
+    // What the distances of the neighbours come to, [48]
+    void combine(const Memory& memory, float* scores) const noexcept {
+        const bool all = !farthest_ && neighbours_ > 1;
+        for (int at = 0; at < stripe_rows; at += LANES) {
+            Floats sum = load(memory.distance + (all ? 0 : neighbours_ - 1) * stripe_rows + at);
+            if (all) {
+                for (int i = 1; i < neighbours_; ++i) sum += load(memory.distance + i * stripe_rows + at);
+                sum /= broadcast(static_cast<float>(neighbours_));
+            }
+            store(scores + at, broadcast(1.0f) + sum);
+        }
+    }
+
+    // errors [features][48]
+    void add_errors(const Memory& memory, int record, float* errors) const noexcept {
+        const float* const x = memory.transposed + size(record) * size(padded_);
+        const bool all = !farthest_;
+        const float share = all ? 1.0f / static_cast<float>(neighbours_) : 1.0f;
+        for (int i = all ? 0 : neighbours_ - 1; i < neighbours_; ++i) {
+            const float* const row = rows_.data() + size(memory.index[i * stripe_rows + record]) * size(padded_);
+            for (int c = 0; c < columns_; ++c) {
+                const float difference = x[c] - row[c];
+                errors[feature_.data()[c] * stripe_rows] += weight_.data()[c] * difference * difference * share;
+            }
+        }
+    }
+
+    static constexpr float largest_value = 1e9f;  // squares times weights stay within float32
+    static constexpr float beyond_rows = 3e38f;   // a bound that no limit reaches
+
+    int stored_, columns_, neighbours_;
+    bool farthest_;
+    int directions_, features_;
+    int padded_ = 0, tiles_ = 0, projections_ = 0;
+    float slack_ = 0;
+    FloatBuffer rows_, weight_, center_, projection_, along_, half_square_;
+    IntBuffer feature_;
+};
+
+}  // namespace netsieve::NETSIEVE_VARIANT
