@@ -14,7 +14,7 @@ BIN := $(CURDIR)/$(VENV)/bin
 EXTRAS := cpu,train,bench,dev
 SYSTEM_PACKAGES := g++ cmake python3-dev python3-venv libsimdjson-dev
 SOURCES := $(shell find src engine kernels export bench cpp -type f \( -name '*.py' -o -name '*.cpp' -o -name '*.hpp' -o -name 'py.typed' \))
-CPP_SOURCES := $(wildcard cpp/*.cpp cpp/*.hpp cpp/fuzz/*.cpp cpp/fuzz/*.hpp)
+CPP_SOURCES := $(wildcard cpp/*.cpp cpp/*.hpp cpp/scoring/*.cpp cpp/scoring/*.hpp cpp/fuzz/*.cpp cpp/fuzz/*.hpp)
 FUZZ_SECONDS ?= 600
 FUZZ_JOBS ?= 1
 

@@ -9,6 +9,7 @@
 #include "networks.hpp"
 #include "pcap.hpp"
 #include "record_batch.hpp"
+#include "scoring/scoring.hpp"
 #include "zeek.hpp"
 
 NB_MODULE(_native, module) {
@@ -26,4 +27,6 @@ NB_MODULE(_native, module) {
     netsieve::register_pcap(module);
     netsieve::register_keyed_hash(module);
     netsieve::register_interner(module);
+    netsieve::register_scoring(module);
+    netsieve::register_dense_kernels(module);
 }

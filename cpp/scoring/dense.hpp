@@ -1,0 +1,364 @@
+// A dense autoencoder in one pass over 48 rows: all layers from one cache-sized buffer to the next, and the errors of
+// the last one summed in registers, so that what it rebuilds is never stored.
+//
+// A layer computes a tile of a few outputs for 3 vectors of rows at once: 8 outputs with 32 registers, 4 with 16. Each
+// weight is then loaded once for 3 multiplications and each input once for as many as there are outputs. Outputs are
+// cut into tiles of about equal size (41 into 7 7 7 7 7 6), which wastes none: 12 accumulators and more keep two
+// multipliers of four cycles busy.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "buffer.hpp"
+#include "lanes.hpp"
+#include "parameters.hpp"
+
+namespace netsieve::NETSIEVE_VARIANT {
+
+inline constexpr int most_tile_outputs = REGISTERS == 32 ? 8 : 4;
+inline constexpr int tile_vectors = 3;
+inline constexpr int tile_rows = tile_vectors * LANES;
+
+template <int OUTPUTS>
+struct Tile {
+    Floats values[OUTPUTS][tile_vectors];
+
+    // input [inputs][48] from the tile's first row; weights: bias [OUTPUTS], then [inputs][OUTPUTS]
+    NETSIEVE_INLINE void multiply(const float* input, const float* weights, int inputs) {
+#pragma GCC unroll 8
+        for (int i = 0; i < OUTPUTS; ++i) {
+            const Floats bias = broadcast(weights[i]);
+#pragma GCC unroll 3
+            for (int v = 0; v < tile_vectors; ++v) values[i][v] = bias;
+        }
+        weights += OUTPUTS;
+        for (int k = 0; k < inputs; ++k) {
+            Floats x[tile_vectors];
+#pragma GCC unroll 3
+            for (int v = 0; v < tile_vectors; ++v) x[v] = load(input + v * LANES);
+#pragma GCC unroll 8
+            for (int i = 0; i < OUTPUTS; ++i) {
+                const Floats weight = broadcast(weights[i]);
+#pragma GCC unroll 3
+                for (int v = 0; v < tile_vectors; ++v) values[i][v] = fma(weight, x[v], values[i][v]);
+            }
+            input += stripe_rows;
+            weights += OUTPUTS;
+        }
+    }
+};
+
+// Calls run with the number of a tile's outputs as a constant.
+template <typename Run>
+NETSIEVE_INLINE void with_outputs(int outputs, Run run) {
+    switch (outputs) {
+        case 1:
+            return run.template operator()<1>();
+        case 2:
+            return run.template operator()<2>();
+        case 3:
+            return run.template operator()<3>();
+        case 4:
+            return run.template operator()<4>();
+#if defined(__AVX512F__) || defined(__aarch64__)
+        case 5:
+            return run.template operator()<5>();
+        case 6:
+            return run.template operator()<6>();
+        case 7:
+            return run.template operator()<7>();
+        case 8:
+            return run.template operator()<8>();
+#endif
+        default:
+            __builtin_unreachable();
+    }
+}
+
+class DenseLayer {
+  public:
+    DenseLayer() = default;
+
+    void pack(const DenseLayerParameters& given) {
+        expect(
+            given.inputs > 0 && given.inputs <= most_size && given.outputs > 0 && given.outputs <= most_size &&
+                given.weight.size == static_cast<std::size_t>(given.inputs) * static_cast<std::size_t>(given.outputs) &&
+                given.bias.size == static_cast<std::size_t>(given.outputs),
+            "the weights of a layer have another size");
+        expect(given.slope >= 0 && given.slope <= 1, "the slope of an activation is not between 0 and 1");
+        inputs_ = given.inputs;
+        outputs_ = given.outputs;
+        slope_ = given.slope;
+        tiles_ = (outputs_ + most_tile_outputs - 1) / most_tile_outputs;
+        weights_ = FloatBuffer((static_cast<std::size_t>(inputs_) + 1) * static_cast<std::size_t>(outputs_));
+        float* to = weights_.data();
+        for (int tile = 0, first = 0; tile < tiles_; first += tile_outputs(tile++)) {
+            const int count = tile_outputs(tile);
+            for (int i = 0; i < count; ++i) *to++ = given.bias[static_cast<std::size_t>(first + i)];
+            for (int k = 0; k < inputs_; ++k)
+                for (int i = 0; i < count; ++i)
+                    *to++ = given.weight[static_cast<std::size_t>(k) * static_cast<std::size_t>(outputs_) +
+                                         static_cast<std::size_t>(first + i)];
+        }
+    }
+
+    int inputs() const { return inputs_; }
+    int outputs() const { return outputs_; }
+
+    // input [inputs][48] -> output [outputs][48] for the first vectors of rows
+    void apply(const float* input, int vectors, float* output) const {
+        each_tile(input, vectors, [&]<int OUTPUTS>(const Tile<OUTPUTS>& tile, int first, int row) {
+            float* const to = output + static_cast<std::size_t>(first) * stripe_rows + row;
+            if (slope_ == 1) {
+                write(tile, to, [](Floats value) { return value; });
+            } else if (slope_ == 0) {
+                write(tile, to, [](Floats value) { return max(value, zeros()); });
+            } else {
+                write(tile, to, [&](Floats value) { return max(value * slope_, value); });
+            }
+        });
+    }
+
+    // Calls use with each tile of outputs, the number of its first output and its first row.
+    template <typename Use>
+    NETSIEVE_INLINE void each_tile(const float* input, int vectors, Use use) const {
+        for (int row = 0; row < vectors * LANES; row += tile_rows) {
+            const float* weights = weights_.data();
+            for (int number = 0, first = 0; number < tiles_; ++number) {
+                const int count = tile_outputs(number);
+                with_outputs(count, [&]<int OUTPUTS>() {
+                    Tile<OUTPUTS> tile;
+                    tile.multiply(input + row, weights, inputs_);
+                    use(tile, first, row);
+                });
+                weights += static_cast<std::size_t>(count) * (static_cast<std::size_t>(inputs_) + 1);
+                first += count;
+            }
+        }
+    }
+
+  private:
+    static constexpr int most_size = 1 << 16;
+
+    int tile_outputs(int tile) const { return outputs_ / tiles_ + (tile < outputs_ % tiles_); }
+
+    template <int OUTPUTS, typename Change>
+    NETSIEVE_INLINE static void write(const Tile<OUTPUTS>& tile, float* to, Change change) {
+#pragma GCC unroll 8
+        for (int i = 0; i < OUTPUTS; ++i)
+#pragma GCC unroll 3
+            for (int v = 0; v < tile_vectors; ++v) store(to + i * stripe_rows + v * LANES, change(tile.values[i][v]));
+    }
+
+    int inputs_ = 0;
+    int outputs_ = 0;
+    int tiles_ = 1;
+    float slope_ = 1;
+    FloatBuffer weights_;  // by tiles
+};
+
+class DenseAutoencoder final : public Kernel {
+  public:
+    explicit DenseAutoencoder(const DenseAutoencoderParameters& given)
+        : encoder_(given.encoder.size),
+          decoder_(given.decoder.size),
+          aggregation_(given.aggregation),
+          features_(given.features),
+          share_(given.share),
+          latent_share_(given.latent_divisor) {
+        expect(given.encoder.size > 0 && given.decoder.size > 0, "an autoencoder has no encoder or no decoder");
+        int width = given.encoder[0].inputs;
+        columns_ = width;
+        for (std::size_t i = 0; i < encoder_.size(); ++i) add(given.encoder[i], encoder_[i], width);
+        has_latent_ = given.latent.weight.size > 0;
+        if (has_latent_) {
+            int code = width;
+            add(given.latent, latent_, code);
+            expect(given.latent.slope == 1 && latent_share_ > 0,
+                   "the latent distance is not linear, or has no divisor");
+            latent_share_ = 1 / latent_share_;
+        }
+        for (std::size_t i = 0; i < decoder_.size(); ++i) add(given.decoder[i], decoder_[i], width);
+        const auto columns = static_cast<std::size_t>(columns_);
+        expect(width == columns_ && given.error_weight.size == columns && given.feature.size == columns,
+               "an autoencoder does not rebuild the columns that it takes");
+        expect(features_ > 0 && features_ <= (1 << 16), "an autoencoder has no feature, or too many");
+        weight_.allocate(columns);
+        feature_.allocate(columns);
+        for (std::size_t i = 0; i < columns; ++i) {
+            weight_[i] = given.error_weight[i];
+            feature_[i] = given.feature[i];
+            expect(feature_[i] >= 0 && feature_[i] < features_, "a column is of no feature");
+            expect(aggregation_ != Aggregation::log_mean || weight_[i] >= 0, "the weight of an error is negative");
+        }
+    }
+
+    View view() const override { return View::prepared; }
+    int columns() const override { return columns_; }
+    int features() const override { return features_; }
+    std::size_t scratch_floats() const override { return 2 * widest_ * stripe_rows; }
+
+    void score(const float* block, int stripes, float* scores, Scratch& scratch) const noexcept override {
+        for (int stripe = 0; stripe < stripes; ++stripe) {
+            const float* const columns = block + stripe_floats(columns_) * static_cast<std::size_t>(stripe);
+            const int left = scratch.rows - stripe * stripe_rows;
+            const int vectors = left < stripe_rows ? (left + LANES - 1) / LANES : VECTORS;
+            float* const to = scores + stripe * stripe_rows;
+            const float* const hidden = run(columns, vectors, to, scratch);
+            const DenseLayer& last = decoder_[decoder_.size() - 1];
+            if (aggregation_ == Aggregation::log_mean) {
+                add_log_errors(last, hidden, columns, vectors, to);
+            } else {
+                add_errors(last, hidden, columns, vectors, to);
+            }
+        }
+    }
+
+    void feature_error(const float* block, int stripes, float* errors, Scratch& scratch) const noexcept override {
+        alignas(vector_alignment) float unused[stripe_rows];
+        for (int stripe = 0; stripe < stripes; ++stripe) {
+            const float* const columns = block + stripe_floats(columns_) * static_cast<std::size_t>(stripe);
+            float* const to = errors + stripe_floats(features_) * static_cast<std::size_t>(stripe);
+            const float* const hidden = run(columns, VECTORS, unused, scratch);
+            for (std::size_t i = 0; i < stripe_floats(features_); ++i) to[i] = 0;
+            decoder_[decoder_.size() - 1].each_tile(
+                hidden, VECTORS, [&]<int OUTPUTS>(const Tile<OUTPUTS>& tile, int first, int row) {
+                    for (int i = 0; i < OUTPUTS; ++i) {
+                        const auto column = static_cast<std::size_t>(first + i);
+                        float* const sum = to + stripe_floats(feature_[column]) + row;
+                        for (int v = 0; v < tile_vectors; ++v) {
+                            const Floats z = load(columns + column * stripe_rows + row + v * LANES);
+                            store(sum + v * LANES, load(sum + v * LANES) + error(tile.values[i][v] - z, column));
+                        }
+                    }
+                });
+        }
+    }
+
+  private:
+    static std::size_t stripe_floats(int columns) {
+        return static_cast<std::size_t>(columns) * static_cast<std::size_t>(stripe_rows);
+    }
+
+    void add(const DenseLayerParameters& given, DenseLayer& layer, int& width) {
+        layer.pack(given);
+        expect(layer.inputs() == width, "the layers of an autoencoder do not fit together");
+        width = layer.outputs();
+        if (static_cast<std::size_t>(width) > widest_) widest_ = static_cast<std::size_t>(width);
+    }
+
+    // All layers but the last: writes the latent part of the scores, and returns the inputs of the last layer.
+    const float* run(const float* columns, int vectors, float* scores, Scratch& scratch) const {
+        float* const buffers[2] = {scratch.floats, scratch.floats + widest_ * stripe_rows};
+        int next = 0;
+        const float* values = columns;
+        for (std::size_t i = 0; i < encoder_.size(); ++i) {
+            encoder_[i].apply(values, vectors, buffers[next]);
+            values = buffers[next];
+            next ^= 1;
+        }
+        write_latent(values, vectors, scores);
+        for (std::size_t i = 0; i + 1 < decoder_.size(); ++i) {
+            decoder_[i].apply(values, vectors, buffers[next]);
+            values = buffers[next];
+            next ^= 1;
+        }
+        return values;
+    }
+
+    void write_latent(const float* code, int vectors, float* scores) const {
+        for (int v = 0; v < VECTORS; ++v) store(scores + v * LANES, zeros());
+        if (!has_latent_) return;
+        latent_.each_tile(code, vectors, [&]<int OUTPUTS>(const Tile<OUTPUTS>& tile, int, int row) {
+            for (int v = 0; v < tile_vectors; ++v) {
+                Floats sum = load(scores + row + v * LANES);
+                for (int i = 0; i < OUTPUTS; ++i) sum = fma(tile.values[i][v], tile.values[i][v], sum);
+                store(scores + row + v * LANES, sum);
+            }
+        });
+        if (aggregation_ != Aggregation::log_mean) return;
+        for (int v = 0; v < vectors; ++v)
+            store(scores + v * LANES, log(load(scores + v * LANES) + 1.0f) * latent_share_);
+    }
+
+    Floats error(Floats residual, std::size_t column) const {
+        if (aggregation_ == Aggregation::absolute) return magnitude(residual) * weight_[column];
+        const Floats weighted = residual * residual * weight_[column];
+        return aggregation_ == Aggregation::log_mean ? log(weighted + 1.0f) * share_ : weighted;
+    }
+
+    void add_errors(const DenseLayer& last, const float* hidden, const float* columns, int vectors,
+                    float* scores) const {
+        const bool is_absolute = aggregation_ == Aggregation::absolute;
+        last.each_tile(hidden, vectors, [&]<int OUTPUTS>(const Tile<OUTPUTS>& tile, int first, int row) {
+            const float* const z = columns + static_cast<std::size_t>(first) * stripe_rows + row;
+            const float* const weights = weight_.data() + first;
+            Floats sums[tile_vectors] = {};
+#pragma GCC unroll 8
+            for (int i = 0; i < OUTPUTS; ++i) {
+                const Floats weight = broadcast(weights[i]);
+#pragma GCC unroll 3
+                for (int v = 0; v < tile_vectors; ++v) {
+                    const Floats residual = tile.values[i][v] - load(z + i * stripe_rows + v * LANES);
+                    const Floats size = is_absolute ? magnitude(residual) : residual * residual;
+                    sums[v] = fma(size, weight, sums[v]);
+                }
+            }
+            for (int v = 0; v < tile_vectors; ++v)
+                store(scores + row + v * LANES, load(scores + row + v * LANES) + sums[v]);
+        });
+    }
+
+    // The sum of logarithms as one of a product, whose powers of two are counted apart so that it cannot overflow.
+    void add_log_errors(const DenseLayer& last, const float* hidden, const float* columns, int vectors,
+                        float* scores) const {
+        alignas(vector_alignment) float products[stripe_rows];
+        alignas(vector_alignment) float powers[stripe_rows];
+        for (int v = 0; v < VECTORS; ++v) {
+            store(products + v * LANES, broadcast(1.0f));
+            store(powers + v * LANES, zeros());
+        }
+        last.each_tile(hidden, vectors, [&]<int OUTPUTS>(const Tile<OUTPUTS>& tile, int first, int row) {
+            const float* const z = columns + static_cast<std::size_t>(first) * stripe_rows + row;
+            const float* const weights = weight_.data() + first;
+#pragma GCC unroll 3
+            for (int v = 0; v < tile_vectors; ++v) {
+                Floats product = load(products + row + v * LANES);
+                Floats power = load(powers + row + v * LANES);
+                Ints counted = {};
+#pragma GCC unroll 8
+                for (int i = 0; i < OUTPUTS; ++i) {
+                    const Floats residual = tile.values[i][v] - load(z + i * stripe_rows + v * LANES);
+                    Ints exponent;
+                    product *= split_power(fma(residual * residual, broadcast(weights[i]), broadcast(1.0f)), exponent);
+                    counted += exponent;
+                }
+                Ints exponent;
+                store(products + row + v * LANES, split_power(product, exponent));
+                store(powers + row + v * LANES, power + as_floats(counted + exponent));
+            }
+        });
+        for (int v = 0; v < vectors; ++v) {
+            const Floats power = load(powers + v * LANES);
+            const Floats low = fma(power, broadcast(log_of_2_low), log_of_mantissa(load(products + v * LANES)));
+            const Floats sum = fma(power, broadcast(log_of_2_high), low);
+            store(scores + v * LANES, fma(sum, broadcast(share_), load(scores + v * LANES)));
+        }
+    }
+
+    Array<DenseLayer> encoder_;
+    Array<DenseLayer> decoder_;
+    DenseLayer latent_;
+    bool has_latent_ = false;
+    Aggregation aggregation_;
+    int columns_ = 0;
+    int features_;
+    float share_;
+    float latent_share_;
+    std::size_t widest_ = 0;
+    Array<float> weight_;
+    Array<std::int32_t> feature_;
+};
+
+}  // namespace netsieve::NETSIEVE_VARIANT

@@ -1,0 +1,36 @@
+// All scoring kernels for one instruction set. CMake compiles this file once for each, with NETSIEVE_VARIANT as the
+// name of the namespace.
+//
+// The linker keeps one copy of each inline function and template that several files instantiate, and may keep the one
+// that was compiled for AVX-512: a machine without it would then crash somewhere else altogether. So nothing here may
+// instantiate code outside the namespace of the variant: no std:: templates, no inline functions of common headers (but
+// always_inline ones). symbols.cmake checks the object files at each build.
+#include "variant.hpp"
+
+#include "dense.hpp"
+#include "lanes.hpp"
+#include "preparation.hpp"
+#include "transpose.hpp"
+
+namespace netsieve::NETSIEVE_VARIANT {
+
+namespace {
+
+#define NETSIEVE_TEXT(name) NETSIEVE_QUOTED(name)
+#define NETSIEVE_QUOTED(name) #name
+
+Preparation* new_preparation(const PreparationParameters& parameters) { return new ColumnPreparation(parameters); }
+Kernel* new_dense_autoencoder(const DenseAutoencoderParameters& parameters) { return new DenseAutoencoder(parameters); }
+
+}  // namespace
+
+extern const Variant variant;
+const Variant variant = {
+    .name = NETSIEVE_TEXT(NETSIEVE_VARIANT),
+    .transpose = transpose_rows,
+    .transpose_back = transpose_columns,
+    .preparation = new_preparation,
+    .dense_autoencoder = new_dense_autoencoder,
+};
+
+}  // namespace netsieve::NETSIEVE_VARIANT

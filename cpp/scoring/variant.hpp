@@ -1,0 +1,46 @@
+// The kernels of one instruction set as a table of functions, and the choice of one at run time.
+#pragma once
+
+#include <cstddef>
+
+#include "block.hpp"
+#include "parameters.hpp"
+
+namespace netsieve {
+
+// Functions return new objects, and throw std::invalid_argument where sizes do not fit.
+struct Variant {
+    const char* name;
+    // x [rows, features] -> raw [stripes][features][48], the last row repeated up to whole stripes
+    void (*transpose)(const float* x, std::size_t rows, int features, float* raw) noexcept;
+    // columns [stripes][columns][48] -> out [rows, columns]
+    void (*transpose_back)(const float* columns, std::size_t rows, int count, float* out) noexcept;
+    Preparation* (*preparation)(const PreparationParameters& parameters);
+    Kernel* (*dense_autoencoder)(const DenseAutoencoderParameters& parameters);
+};
+
+// In variant.cpp, where they are compiled
+namespace portable {
+extern const Variant variant;
+}
+namespace avx2 {
+extern const Variant variant;
+}
+namespace avx512 {
+extern const Variant variant;
+}
+
+// What this machine has, the best first. The last one is portable, which every machine has.
+struct Variants {
+    const Variant* items[3];
+    int size;
+};
+Variants available_variants();
+
+// The one of this name; throws std::invalid_argument if there is none or the machine lacks its instructions.
+const Variant& variant_named(const char* name);
+
+// The best one, or the one that the environment variable NETSIEVE_CPU names.
+const Variant& chosen_variant();
+
+}  // namespace netsieve
