@@ -26,15 +26,20 @@ struct StoredRowsParameters {
 
 // The surprise of a score: linear between knots, and beyond the last a power law; netsieve.engine.detectors.tail_rank.
 struct TailRankParameters {
-    std::int32_t intervals;
     FloatValues knots;  // [intervals + 1], ascending
     FloatValues base;   // [intervals]
     FloatValues slope;  // [intervals]
     float median;
-    float reach;  // last knot less the median, above zero
+    float reach;  // the last knot less the median, above zero
     float decay;  // above zero
 };
 
 enum class SurpriseCombination { mean, max, median };
+
+// The score of an ensemble: 1 + the mean, maximum or median of its members' surprises.
+struct TailRanksParameters {
+    Values<TailRankParameters> ranks;
+    SurpriseCombination combination;
+};
 
 }  // namespace netsieve

@@ -33,5 +33,6 @@ inline std::int32_t size_of(std::size_t size) {
 
 void register_scoring(nanobind::module_& module);        // plans and the preparation of records
 void register_dense_kernels(nanobind::module_& module);  // dense networks
+void register_nearest_kernels(nanobind::module_& module);  // stored rows, and ensembles by tail ranks
 
 }  // namespace netsieve

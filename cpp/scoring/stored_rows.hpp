@@ -14,9 +14,9 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <stdexcept>
 
-#include "block.hpp"
+#include "buffer.hpp"
+#include "dense.hpp"
 #include "lanes.hpp"
 #include "nearest_parameters.hpp"
 
@@ -66,6 +66,7 @@ NETSIEVE_INLINE float sum_of_lanes(Floats values) {
 class StoredRows final : public Kernel {
   public:
     static constexpr int most_neighbours = 64;
+    static constexpr int most_rows = 1 << 16;
 
     explicit StoredRows(const StoredRowsParameters& p)
         : stored_(p.stored),
@@ -76,19 +77,19 @@ class StoredRows final : public Kernel {
           features_(p.features) {
         check(p);
         padded_ = (columns_ + LANES - 1) / LANES * LANES;
-        tiles_ = (stored_ + tile_rows - 1) / tile_rows;
-        projections_ = (directions_ + tile_rows - 1) / tile_rows;
+        tiles_ = (stored_ + outputs - 1) / outputs;
+        parts_ = (columns_ + part_columns - 1) / part_columns;
+        projections_ = (directions_ + outputs - 1) / outputs;
         rows_ = FloatBuffer(size(stored_) * size(padded_));
         weight_ = FloatBuffer(size(padded_));
-        center_ = FloatBuffer(size(columns_));
-        feature_ = IntBuffer(size(columns_));
-        projection_ = FloatBuffer(size(projections_) * size(tile_rows) * size(columns_));
-        along_ = FloatBuffer(size(tiles_) * size(tile_rows) * size(directions_ + 1));
-        half_square_ = FloatBuffer(size(tiles_) * size(tile_rows));
+        center_.allocate(size(columns_));
+        feature_.allocate(size(columns_));
+        projection_.allocate(size(projections_) * size(parts_) * part_size);
+        along_.allocate(size(tiles_) * tile_size());
         pack(p);
-        // Unit roundoff times how many roundings a bound may have met, at worst; see search_stripe. Without fused
+        // Unit roundoff times how many roundings a bound may have met, at worst: see set_limits. Without fused
         // multiplication there are twice as many.
-        const double projected = (part_columns + columns_ / part_columns + 4) * __builtin_sqrt(directions_);
+        const double projected = (part_columns + parts_ + 4) * __builtin_sqrt(directions_);
         slack_ = static_cast<float>((3 * projected + 5.0 * directions_ + 0.5 * columns_ + 60.0) * 2 * 0x1p-24);
     }
 
@@ -101,7 +102,7 @@ class StoredRows final : public Kernel {
     void score(const float* block, int stripes, float* scores, Scratch& scratch) const noexcept override {
         const Memory memory(layout(), scratch.floats);
         for (int stripe = 0; stripe < stripes; ++stripe) {
-            search_stripe(block + size(stripe) * size(columns_) * stripe_rows, memory);
+            search(block + size(stripe) * size(columns_) * stripe_rows, records_in(stripe, scratch), memory);
             combine(memory, scores + stripe * stripe_rows);
         }
     }
@@ -109,39 +110,28 @@ class StoredRows final : public Kernel {
     void feature_error(const float* block, int stripes, float* errors, Scratch& scratch) const noexcept override {
         const Memory memory(layout(), scratch.floats);
         for (int stripe = 0; stripe < stripes; ++stripe) {
-            search_stripe(block + size(stripe) * size(columns_) * stripe_rows, memory);
+            const int records = records_in(stripe, scratch);
+            search(block + size(stripe) * size(columns_) * stripe_rows, records, memory);
             float* const out = errors + size(stripe) * size(features_) * stripe_rows;
             for (std::size_t i = 0; i < size(features_) * stripe_rows; ++i) out[i] = 0.0f;
-            for (int record = 0; record < stripe_rows; ++record) add_errors(memory, record, out + record);
+            for (int record = 0; record < records; ++record) add_errors(memory, record, out + record);
         }
     }
 
   private:
-    // Rows of a register tile; with 3 vectors of records
-    static constexpr int tile_rows = REGISTERS == 32 ? 8 : 4;
-    static constexpr int group_vectors = 3;
-    static constexpr int group_records = group_vectors * LANES;
-    static constexpr int groups = stripe_rows / group_records;
+    // Directions, or stored rows, of a register tile
+    static constexpr int outputs = most_tile_outputs;
+    using Products = Tile<outputs>;
     // Columns whose products are summed on their own: sums of many round worse
     static constexpr int part_columns = 16;
+    static constexpr std::size_t part_size = (part_columns + 1) * outputs;
     // Pairs of record and stored row that wait for a full comparison; one tile may add all of its own
     static constexpr int most_pairs = 1024;
-    static_assert(most_pairs > tile_rows * group_records);
+    static_assert(most_pairs > outputs * tile_rows);
 
     // Where things lie in the scratch memory, in floats; all starts are multiples of 16.
     struct Layout {
         std::size_t transposed, centered, along, length, limit, bounds, lowest, tile, distance, index, pairs, total;
-    };
-
-    class IntBuffer {
-      public:
-        IntBuffer() = default;
-        explicit IntBuffer(std::size_t count) : floats_(count) {}
-        std::int32_t* data() { return reinterpret_cast<std::int32_t*>(floats_.data()); }
-        const std::int32_t* data() const { return reinterpret_cast<const std::int32_t*>(floats_.data()); }
-
-      private:
-        FloatBuffer floats_;
     };
 
     struct Memory {
@@ -160,11 +150,11 @@ class StoredRows final : public Kernel {
 
         float* transposed;   // [48][padded]: the records row by row
         float* centered;     // [columns][48]: less the mean of the stored rows
-        float* along;        // [projections * tile_rows + 1][48]; the lengths of the rest in row `directions`
+        float* along;        // [projections * outputs + 1][48]; the lengths of the rest in row `directions`
         float* length;       // [48]: squared, weighted
         float* limit;        // [48]: bounds above it need no full comparison
-        float* bounds;       // [groups][tiles * tile_rows][group_records]: (lower bound - length) / 2
-        float* lowest;       // [groups][tiles][group_records]: least bound of each tile
+        float* bounds;       // [groups][tiles * outputs][tile_rows]: (lower bound - length) / 2
+        float* lowest;       // [groups][tiles][tile_rows]: least bound of each tile
         std::int32_t* tile;  // [neighbours][48]: the tile of the least bound among the tiles of a section
         float* distance;      // [neighbours][48], ascending
         std::int32_t* index;  // [neighbours][48]
@@ -172,6 +162,13 @@ class StoredRows final : public Kernel {
     };
 
     static constexpr std::size_t size(int count) { return static_cast<std::size_t>(count); }
+    // Half squares and negative coordinates of a tile of stored rows
+    std::size_t tile_size() const { return (size(directions_) + 2) * outputs; }
+
+    static int records_in(int stripe, const Scratch& scratch) {
+        const int left = scratch.rows - stripe * stripe_rows;
+        return left < stripe_rows ? left : stripe_rows;
+    }
 
     Layout layout() const {
         Layout at{};
@@ -183,10 +180,10 @@ class StoredRows final : public Kernel {
         };
         at.transposed = take(size(padded_) * stripe_rows);
         at.centered = take(size(columns_) * stripe_rows);
-        at.along = take(size(projections_ * tile_rows + 1) * stripe_rows);
+        at.along = take((size(projections_) * outputs + 1) * stripe_rows);
         at.length = take(stripe_rows);
         at.limit = take(stripe_rows);
-        at.bounds = take(size(tiles_ * tile_rows) * stripe_rows);
+        at.bounds = take(size(tiles_) * outputs * stripe_rows);
         at.lowest = take(size(tiles_) * stripe_rows);
         at.tile = take(size(neighbours_) * stripe_rows);
         at.distance = take(size(neighbours_) * stripe_rows);
@@ -197,23 +194,21 @@ class StoredRows final : public Kernel {
     }
 
     static void check(const StoredRowsParameters& p) {
-        if (p.stored < 1 || p.columns < 1 || p.rows.size != size(p.stored) * size(p.columns) ||
-            p.weight.size != size(p.columns) || p.feature.size != size(p.columns))
-            throw std::invalid_argument("stored rows, weights and features are not of the same columns");
-        if (p.neighbours < 1 || p.neighbours > p.stored || p.neighbours > most_neighbours)
-            throw std::invalid_argument("the number of neighbours is not from 1 to 64, or above that of the stored rows");
-        if (p.directions < 1 || p.directions > p.columns ||
-            p.direction.size != size(p.columns) * size(p.directions))
-            throw std::invalid_argument("directions are not [columns, up to as many]");
+        expect(p.stored >= 1 && p.columns >= 1 && p.stored <= most_rows && p.columns <= most_rows &&
+                   p.rows.size == size(p.stored) * size(p.columns) && p.weight.size == size(p.columns) &&
+                   p.feature.size == size(p.columns),
+               "stored rows, weights and features are not of the same columns");
+        expect(p.neighbours >= 1 && p.neighbours <= p.stored && p.neighbours <= most_neighbours,
+               "the number of neighbours is not from 1 to 64, or above that of the stored rows");
+        expect(p.directions >= 1 && p.directions <= p.columns &&
+                   p.direction.size == size(p.columns) * size(p.directions),
+               "the directions are more than the columns, or none");
         for (std::size_t i = 0; i < p.feature.size; ++i)
-            if (p.feature[i] < 0 || p.feature[i] >= p.features)
-                throw std::invalid_argument("a column of the stored rows is of no feature");
+            expect(p.feature[i] >= 0 && p.feature[i] < p.features, "a column of the stored rows is of no feature");
         for (std::size_t i = 0; i < p.rows.size; ++i)
-            if (!(__builtin_fabsf(p.rows[i]) <= largest_value))
-                throw std::invalid_argument("a stored row holds what is no number, or a huge one");
+            expect(__builtin_fabsf(p.rows[i]) <= largest_value, "a stored row holds no number, or a huge one");
         for (std::size_t i = 0; i < p.weight.size; ++i)
-            if (!(p.weight[i] >= 0.0f && p.weight[i] <= largest_value))
-                throw std::invalid_argument("a weight is below zero, no number, or huge");
+            expect(p.weight[i] >= 0.0f && p.weight[i] <= largest_value, "a weight is no number, below zero or huge");
         check_orthonormal(p);
     }
 
@@ -222,64 +217,69 @@ class StoredRows final : public Kernel {
         const std::size_t m = size(p.directions);
         for (std::size_t i = 0; i < m; ++i)
             for (std::size_t j = 0; j <= i; ++j) {
-                double product = 0;
+                double product = i == j ? -1.0 : 0.0;
                 for (std::size_t c = 0; c < size(p.columns); ++c)
                     product += p.direction[c * m + i] * p.direction[c * m + j];
-                if (!(__builtin_fabs(product - (i == j ? 1.0 : 0.0)) < 1e-9))
-                    throw std::invalid_argument("the directions are not orthonormal");
+                expect(__builtin_fabs(product) < 1e-9, "the directions are not orthonormal");
             }
     }
 
+    // Where the weight of a column for a direction is: [projections][parts]: zeros [outputs], then [columns][outputs]
+    float& projection(std::size_t column, std::size_t direction) {
+        const std::size_t part = direction / outputs * size(parts_) + column / part_columns;
+        return projection_[part * part_size + (column % part_columns + 1) * outputs + direction % outputs];
+    }
+
     void pack(const StoredRowsParameters& p) {
-        const std::size_t d = size(columns_), m = size(directions_), tile = size(tile_rows);
+        const std::size_t d = size(columns_), m = size(directions_);
         for (std::size_t c = 0; c < d; ++c) {
             double sum = 0;
             for (std::size_t i = 0; i < size(stored_); ++i) {
                 rows_.data()[i * size(padded_) + c] = p.rows[i * d + c];
-                sum += p.rows[i * d + c];
+                sum += double{p.rows[i * d + c]};
             }
-            center_.data()[c] = static_cast<float>(sum / stored_);
+            center_[c] = static_cast<float>(sum / stored_);
             weight_.data()[c] = p.weight[c];
-            feature_.data()[c] = p.feature[c];
-            // [projections][columns][tile_rows]
-            for (std::size_t j = 0; j < m; ++j)
-                projection_.data()[(j / tile * d + c) * tile + j % tile] =
-                    static_cast<float>(__builtin_sqrt(double{p.weight[c]}) * p.direction[c * m + j]);
+            feature_[c] = p.feature[c];
+            const double scale = __builtin_sqrt(double{p.weight[c]});
+            for (std::size_t j = 0; j < m; ++j) projection(c, j) = static_cast<float>(scale * p.direction[c * m + j]);
         }
-        for (std::size_t i = 0; i < size(tiles_) * tile; ++i) half_square_.data()[i] = beyond_rows;
+        for (std::size_t i = 0; i < size(tiles_) * outputs; ++i) tile_of(i)[0] = beyond_rows;
         for (std::size_t i = 0; i < size(stored_); ++i) {
             double square = 0, along_square = 0;
             for (std::size_t c = 0; c < d; ++c) {
-                const double difference = double{p.rows[i * d + c]} - center_.data()[c];
-                square += p.weight[c] * difference * difference;
+                const double difference = double{p.rows[i * d + c]} - double{center_[c]};
+                square += double{p.weight[c]} * difference * difference;
             }
-            // [tiles][directions + 1][tile_rows], negative
-            float* const along = along_.data() + i / tile * (m + 1) * tile + i % tile;
+            float* const tile = tile_of(i);
             for (std::size_t j = 0; j < m; ++j) {
                 double sum = 0;
                 for (std::size_t c = 0; c < d; ++c)
-                    sum += projection_.data()[(j / tile * d + c) * tile + j % tile] *
-                           (double{p.rows[i * d + c]} - center_.data()[c]);
+                    sum += double{projection(c, j)} * (double{p.rows[i * d + c]} - double{center_[c]});
                 along_square += sum * sum;
-                along[j * tile] = static_cast<float>(-sum);
+                tile[(j + 1) * outputs] = static_cast<float>(-sum);
             }
             const double rest = square > along_square ? square - along_square : 0.0;
-            along[m * tile] = static_cast<float>(-__builtin_sqrt(rest));
-            half_square_.data()[i] = static_cast<float>(0.5 * square);
+            tile[(m + 1) * outputs] = static_cast<float>(-__builtin_sqrt(rest));
+            tile[0] = static_cast<float>(0.5 * square);
         }
     }
 
-    // Finds the neighbours of the records of a stripe [columns][48]: memory.distance and memory.index
-    void search_stripe(const float* stripe, const Memory& memory) const noexcept {
+    // What bound() multiplies for a stored row, every `outputs`th number: half its square, its negative coordinates
+    float* tile_of(std::size_t row) { return along_.data() + row / outputs * tile_size() + row % outputs; }
+
+    // Finds the neighbours of the first records of a stripe [columns][48]: memory.distance and memory.index
+    void search(const float* stripe, int records, const Memory& memory) const noexcept {
         transpose(stripe, memory.transposed);
         center(stripe, memory);
-        for (int group = 0; group < groups; ++group) {
+        const int used = (records + tile_rows - 1) / tile_rows;
+        for (int group = 0; group < used; ++group) {
             project(memory, group);
             add_rest(memory, group);
             bound(memory, group);
         }
-        compare_first(memory);
-        for (int group = 0; group < groups; ++group) compare_others(memory, group);
+        compare_first(memory, records);
+        for (int group = 0; group < used; ++group) compare_others(memory, group, records);
     }
 
     // [columns][48] -> [48][padded], padded with zeros
@@ -314,7 +314,7 @@ class StoredRows final : public Kernel {
             Floats sum[2] = {zeros(), zeros()};
             for (int c = 0; c < columns_; ++c) {
                 const int at = c * stripe_rows + v * LANES;
-                const Floats value = load(stripe + at) - broadcast(center_.data()[c]);
+                const Floats value = load(stripe + at) - broadcast(center_[size(c)]);
                 store(memory.centered + at, value);
                 sum[c & 1] = fma(value * broadcast(weight_.data()[c]), value, sum[c & 1]);
             }
@@ -322,33 +322,21 @@ class StoredRows final : public Kernel {
         }
     }
 
-    // sums[i][v] += weights [count][tile_rows] . values [count][48]
-    NETSIEVE_INLINE static void add_products(Floats (&sums)[tile_rows][group_vectors], const float* weights,
-                                             const float* values, int count) {
-        for (int k = 0; k < count; ++k) {
-            Floats value[group_vectors];
-            for (int v = 0; v < group_vectors; ++v) value[v] = load(values + k * stripe_rows + v * LANES);
-            for (int i = 0; i < tile_rows; ++i) {
-                const Floats weight = broadcast(weights[k * tile_rows + i]);
-                for (int v = 0; v < group_vectors; ++v) sums[i][v] = fma(weight, value[v], sums[i][v]);
-            }
-        }
-    }
-
     // The records along the directions
     void project(const Memory& memory, int group) const noexcept {
-        const int first = group * group_records;
+        const int first = group * tile_rows;
+        const float* weights = projection_.data();
         for (int tile = 0; tile < projections_; ++tile) {
-            const float* const weights = projection_.data() + size(tile) * size(columns_) * size(tile_rows);
-            float* const out = memory.along + tile * tile_rows * stripe_rows + first;
-            for (int c = 0; c < columns_; c += part_columns) {
-                Floats sums[tile_rows][group_vectors] = {};
-                const int count = columns_ - c < part_columns ? columns_ - c : part_columns;
-                add_products(sums, weights + c * tile_rows, memory.centered + c * stripe_rows + first, count);
-                for (int i = 0; i < tile_rows; ++i)
-                    for (int v = 0; v < group_vectors; ++v) {
+            float* const out = memory.along + tile * outputs * stripe_rows + first;
+            for (int part = 0; part < parts_; ++part, weights += part_size) {
+                const int start = part * part_columns;
+                const int count = columns_ - start < part_columns ? columns_ - start : part_columns;
+                Products products;
+                products.multiply(memory.centered + start * stripe_rows + first, weights, count);
+                for (int i = 0; i < outputs; ++i)
+                    for (int v = 0; v < tile_vectors; ++v) {
                         float* const to = out + i * stripe_rows + v * LANES;
-                        store(to, c ? load(to) + sums[i][v] : sums[i][v]);
+                        store(to, part ? load(to) + products.values[i][v] : products.values[i][v]);
                     }
             }
         }
@@ -356,8 +344,8 @@ class StoredRows final : public Kernel {
 
     // What is left of the records' lengths: never less than it is, so that bounds are never more than they are
     void add_rest(const Memory& memory, int group) const noexcept {
-        for (int v = 0; v < group_vectors; ++v) {
-            const int at = group * group_records + v * LANES;
+        for (int v = 0; v < tile_vectors; ++v) {
+            const int at = group * tile_rows + v * LANES;
             const Floats length = load(memory.length + at);
             Floats along = zeros();
             for (int j = 0; j < directions_; ++j) {
@@ -371,40 +359,40 @@ class StoredRows final : public Kernel {
 
     // (lower bound of the squared distance - squared length of the record) / 2 for all stored rows
     void bound(const Memory& memory, int group) const noexcept {
-        const int first = group * group_records;
+        const int first = group * tile_rows;
         const float* const along = memory.along + first;
-        float* bounds = memory.bounds + size(group) * size(tiles_ * tile_rows) * group_records;
-        float* lowest = memory.lowest + size(group) * size(tiles_) * group_records;
+        float* bounds = memory.bounds + size(group) * size(tiles_) * (outputs * tile_rows);
+        float* lowest = memory.lowest + size(group) * size(tiles_) * tile_rows;
+        const float* packed = along_.data();
+        int tile = 0;
         for (int section = 0; section < neighbours_; ++section) {
-            Floats least[group_vectors];
-            Ints place[group_vectors];
-            for (int v = 0; v < group_vectors; ++v) {
+            Floats least[tile_vectors];
+            Ints place[tile_vectors];
+            for (int v = 0; v < tile_vectors; ++v) {
                 least[v] = broadcast(__builtin_inff());
-                place[v] = Ints{};
+                place[v] = Ints{} + tile;
             }
-            const int end = section_start(section + 1);
-            for (int tile = section_start(section); tile < end; ++tile) {
-                Floats sums[tile_rows][group_vectors];
-                for (int i = 0; i < tile_rows; ++i) {
-                    const Floats start = broadcast(half_square_.data()[tile * tile_rows + i]);
-                    for (int v = 0; v < group_vectors; ++v) sums[i][v] = start;
-                }
-                add_products(sums, along_.data() + size(tile) * size((directions_ + 1) * tile_rows), along,
-                             directions_ + 1);
-                for (int i = 0; i < tile_rows; ++i)
-                    for (int v = 0; v < group_vectors; ++v)
-                        store(bounds + (size(tile * tile_rows + i) * group_vectors + size(v)) * LANES, sums[i][v]);
-                for (int v = 0; v < group_vectors; ++v) {
-                    for (int i = tile_rows / 2; i; i /= 2)
-                        for (int j = 0; j < i; ++j) sums[j][v] = min(sums[j][v], sums[j + i][v]);
-                    const Floats value = sums[0][v];
-                    store(lowest + (size(tile) * group_vectors + size(v)) * LANES, value);
+            for (const int end = section_start(section + 1); tile < end; ++tile) {
+                Products products;
+                products.multiply(along, packed, directions_ + 1);
+                for (int v = 0; v < tile_vectors; ++v) {
+                    Floats value = products.values[0][v];
+                    store(bounds + v * LANES, value);
+#pragma GCC unroll 8
+                    for (int i = 1; i < outputs; ++i) {
+                        store(bounds + i * tile_rows + v * LANES, products.values[i][v]);
+                        value = min(value, products.values[i][v]);
+                    }
+                    store(lowest + v * LANES, value);
                     const Mask lower = value < least[v];
                     least[v] = select(lower, value, least[v]);
                     place[v] = select(lower, Ints{} + tile, place[v]);
                 }
+                packed += tile_size();
+                bounds += outputs * tile_rows;
+                lowest += tile_rows;
             }
-            for (int v = 0; v < group_vectors; ++v)
+            for (int v = 0; v < tile_vectors; ++v)
                 store(reinterpret_cast<float*>(memory.tile + section * stripe_rows + first) + v * LANES,
                       floats_of_bits(place[v]));
         }
@@ -416,30 +404,29 @@ class StoredRows final : public Kernel {
     }
 
     // Compares each record with as many stored rows as neighbours are sought, those of the least bound in each section
-    void compare_first(const Memory& memory) const noexcept {
+    void compare_first(const Memory& memory, int records) const noexcept {
         for (int i = 0; i < neighbours_ * stripe_rows; ++i) {
             memory.distance[i] = __builtin_inff();
             memory.index[i] = 0;
         }
         for (int section = 0; section < neighbours_; ++section)
-            for (int record = 0; record < stripe_rows; ++record) {
+            for (int record = 0; record < records; ++record) {
                 // sections may be empty where there are few tiles
                 const int row = neighbours_ > tiles_ ? section : lowest_row(memory, section, record);
                 keep(memory, record, row, compare(memory, record, row));
             }
-        set_limits(memory);
+        set_limits(memory, records);
     }
 
     // The row of the least bound in a tile
     int lowest_row(const Memory& memory, int section, int record) const noexcept {
-        const int group = record / group_records;
-        const int start = memory.tile[section * stripe_rows + record] * tile_rows;
+        const int start = memory.tile[section * stripe_rows + record] * outputs;
         const float* const bounds =
-            memory.bounds + size(group * tiles_ * tile_rows + start) * group_records + record % group_records;
+            memory.bounds + (size(record / tile_rows * tiles_) * outputs + size(start)) * tile_rows + record % tile_rows;
         float least = bounds[0];
         int best = 0;
-        for (int i = 1; i < tile_rows; ++i) {
-            const float value = bounds[i * group_records];
+        for (int i = 1; i < outputs; ++i) {
+            const float value = bounds[i * tile_rows];
             best = value < least ? i : best;
             least = value < least ? value : least;
         }
@@ -447,32 +434,27 @@ class StoredRows final : public Kernel {
     }
 
     // Compares the records of a group with all rows whose bound does not exclude them
-    void compare_others(const Memory& memory, int group) const noexcept {
-        const float* const bounds = memory.bounds + size(group) * size(tiles_ * tile_rows) * group_records;
-        const float* const lowest = memory.lowest + size(group) * size(tiles_) * group_records;
-        const float* const limits = memory.limit + group * group_records;
+    void compare_others(const Memory& memory, int group, int records) const noexcept {
+        const float* bounds = memory.bounds + size(group) * size(tiles_) * (outputs * tile_rows);
+        const float* lowest = memory.lowest + size(group) * size(tiles_) * tile_rows;
+        const float* const limits = memory.limit + group * tile_rows;
+        Floats limit[tile_vectors];
+        for (int v = 0; v < tile_vectors; ++v) limit[v] = load(limits + v * LANES);
         int waiting = 0;
-        for (int tile = 0; tile < tiles_; ++tile) {
-            Floats limit[group_vectors];
+        for (int tile = 0; tile < tiles_; ++tile, bounds += outputs * tile_rows, lowest += tile_rows) {
             std::uint32_t hits = 0;
-            for (int v = 0; v < group_vectors; ++v) {
-                limit[v] = load(limits + v * LANES);
-                hits |= bits_at_most(load(lowest + (size(tile) * group_vectors + size(v)) * LANES), limit[v]);
-            }
+            for (int v = 0; v < tile_vectors; ++v) hits |= bits_at_most(load(lowest + v * LANES), limit[v]);
             if (!hits) continue;
-            for (int i = 0; i < tile_rows; ++i) {
-                const int row = tile * tile_rows + i;
-                for (int v = 0; v < group_vectors; ++v) {
-                    const Floats value = load(bounds + (size(row) * group_vectors + size(v)) * LANES);
-                    waiting += add_pairs(memory.pairs + waiting, bits_at_most(value, limit[v]),
-                                         row * stripe_rows + group * group_records + v * LANES);
-                }
-            }
-            if (waiting > most_pairs - tile_rows * group_records) {
-                compare_pairs(memory, waiting);
-                set_limits(memory);
-                waiting = 0;
-            }
+            for (int i = 0; i < outputs; ++i)
+                for (int v = 0; v < tile_vectors; ++v)
+                    waiting += add_pairs(memory.pairs + waiting,
+                                         bits_at_most(load(bounds + i * tile_rows + v * LANES), limit[v]),
+                                         (tile * outputs + i) * stripe_rows + group * tile_rows + v * LANES);
+            if (waiting <= most_pairs - outputs * tile_rows) continue;
+            compare_pairs(memory, waiting);
+            waiting = 0;
+            set_limits(memory, records);
+            for (int v = 0; v < tile_vectors; ++v) limit[v] = load(limits + v * LANES);
         }
         compare_pairs(memory, waiting);
     }
@@ -547,12 +529,13 @@ class StoredRows final : public Kernel {
     // Rows with a bound above the limit are farther than the last of the neighbours. slack_ covers, at worst, with
     // X = length, U = distance, R^2 = squared length of a stored row that is no farther, R^2 <= 2 X + 2 U, and n
     // roundings each: the projections (3 X + 2 U), their products with the stored rows' (5 X + 4 U), X and U.
-    void set_limits(const Memory& memory) const noexcept {
+    void set_limits(const Memory& memory, int records) const noexcept {
         const float* const farthest = memory.distance + (neighbours_ - 1) * stripe_rows;
         for (int at = 0; at < stripe_rows; at += LANES) {
             const Floats distance = load(farthest + at) * broadcast(0.5f + 0.5f * slack_);
             store(memory.limit + at, distance - load(memory.length + at) * broadcast(0.5f - 0.5f * slack_));
         }
+        for (int record = records; record < stripe_rows; ++record) memory.limit[record] = -__builtin_inff();
     }
 
     // What the distances of the neighbours come to, [48]
@@ -574,10 +557,10 @@ class StoredRows final : public Kernel {
         const bool all = !farthest_;
         const float share = all ? 1.0f / static_cast<float>(neighbours_) : 1.0f;
         for (int i = all ? 0 : neighbours_ - 1; i < neighbours_; ++i) {
-            const float* const row = rows_.data() + size(memory.index[i * stripe_rows + record]) * size(padded_);
+            const float* const stored = rows_.data() + size(memory.index[i * stripe_rows + record]) * size(padded_);
             for (int c = 0; c < columns_; ++c) {
-                const float difference = x[c] - row[c];
-                errors[feature_.data()[c] * stripe_rows] += weight_.data()[c] * difference * difference * share;
+                const float difference = x[c] - stored[c];
+                errors[feature_[size(c)] * stripe_rows] += weight_.data()[c] * difference * difference * share;
             }
         }
     }
@@ -588,10 +571,14 @@ class StoredRows final : public Kernel {
     int stored_, columns_, neighbours_;
     bool farthest_;
     int directions_, features_;
-    int padded_ = 0, tiles_ = 0, projections_ = 0;
+    int padded_ = 0, tiles_ = 0, parts_ = 0, projections_ = 0;
     float slack_ = 0;
-    FloatBuffer rows_, weight_, center_, projection_, along_, half_square_;
-    IntBuffer feature_;
+    FloatBuffer rows_;    // [stored][padded]
+    FloatBuffer weight_;  // [padded]
+    Array<float> center_;
+    Array<std::int32_t> feature_;
+    Array<float> projection_;
+    Array<float> along_;
 };
 
 }  // namespace netsieve::NETSIEVE_VARIANT

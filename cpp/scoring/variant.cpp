@@ -10,6 +10,8 @@
 #include "dense.hpp"
 #include "lanes.hpp"
 #include "preparation.hpp"
+#include "stored_rows.hpp"
+#include "tail_rank.hpp"
 #include "transpose.hpp"
 
 namespace netsieve::NETSIEVE_VARIANT {
@@ -21,6 +23,8 @@ namespace {
 
 Preparation* new_preparation(const PreparationParameters& parameters) { return new ColumnPreparation(parameters); }
 Kernel* new_dense_autoencoder(const DenseAutoencoderParameters& parameters) { return new DenseAutoencoder(parameters); }
+Kernel* new_stored_rows(const StoredRowsParameters& parameters) { return new StoredRows(parameters); }
+Combination* new_tail_ranks(const TailRanksParameters& parameters) { return new TailRanks(parameters); }
 
 }  // namespace
 
@@ -31,6 +35,8 @@ const Variant variant = {
     .transpose_back = transpose_columns,
     .preparation = new_preparation,
     .dense_autoencoder = new_dense_autoencoder,
+    .stored_rows = new_stored_rows,
+    .tail_ranks = new_tail_ranks,
 };
 
 }  // namespace netsieve::NETSIEVE_VARIANT

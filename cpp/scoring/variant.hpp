@@ -4,6 +4,7 @@
 #include <cstddef>
 
 #include "block.hpp"
+#include "nearest_parameters.hpp"
 #include "parameters.hpp"
 
 namespace netsieve {
@@ -17,6 +18,8 @@ struct Variant {
     void (*transpose_back)(const float* columns, std::size_t rows, int count, float* out) noexcept;
     Preparation* (*preparation)(const PreparationParameters& parameters);
     Kernel* (*dense_autoencoder)(const DenseAutoencoderParameters& parameters);
+    Kernel* (*stored_rows)(const StoredRowsParameters& parameters);
+    Combination* (*tail_ranks)(const TailRanksParameters& parameters);
 };
 
 // In variant.cpp, where they are compiled
