@@ -85,21 +85,24 @@ class TailRanks final : public Combination {
     }
 
   private:
+    // NaN where a surprise is
     NETSIEVE_INLINE Floats combined(Floats* surprises) const {
         const std::size_t count = ranks_.size();
-        if (combination_ == SurpriseCombination::median) {
-            for (std::size_t i = 1; i < count; ++i)
-                for (std::size_t j = i; j; --j) {
-                    const Floats lower = min(surprises[j - 1], surprises[j]);
-                    surprises[j] = max(surprises[j - 1], surprises[j]);
-                    surprises[j - 1] = lower;
-                }
-            return (surprises[(count - 1) / 2] + surprises[count / 2]) * 0.5f;
+        Floats sum = surprises[0], largest = surprises[0];
+        for (std::size_t i = 1; i < count; ++i) {
+            sum += surprises[i];
+            largest = max(largest, surprises[i]);
         }
-        Floats result = surprises[0];
+        if (combination_ == SurpriseCombination::mean) return sum / broadcast(static_cast<float>(count));
+        if (combination_ == SurpriseCombination::max) return select(is_nan(sum), sum, largest);
         for (std::size_t i = 1; i < count; ++i)
-            result = combination_ == SurpriseCombination::max ? max(surprises[i], result) : result + surprises[i];
-        return combination_ == SurpriseCombination::max ? result : result / broadcast(static_cast<float>(count));
+            for (std::size_t j = i; j; --j) {
+                const Floats lower = min(surprises[j - 1], surprises[j]);
+                surprises[j] = max(surprises[j - 1], surprises[j]);
+                surprises[j - 1] = lower;
+            }
+        const Floats middle = (surprises[(count - 1) / 2] + surprises[count / 2]) * 0.5f;
+        return select(is_nan(sum), sum, middle);
     }
 
     SurpriseCombination combination_;
