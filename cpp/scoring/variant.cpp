@@ -8,6 +8,7 @@
 #include "variant.hpp"
 
 #include "dense.hpp"
+#include "forest.hpp"
 #include "lanes.hpp"
 #include "preparation.hpp"
 #include "transpose.hpp"
@@ -21,6 +22,7 @@ namespace {
 
 Preparation* new_preparation(const PreparationParameters& parameters) { return new ColumnPreparation(parameters); }
 Kernel* new_dense_autoencoder(const DenseAutoencoderParameters& parameters) { return new DenseAutoencoder(parameters); }
+Kernel* new_forest(const ForestParameters& parameters) { return new Forest(parameters); }
 
 }  // namespace
 
@@ -31,6 +33,7 @@ const Variant variant = {
     .transpose_back = transpose_columns,
     .preparation = new_preparation,
     .dense_autoencoder = new_dense_autoencoder,
+    .forest = new_forest,
 };
 
 }  // namespace netsieve::NETSIEVE_VARIANT

@@ -4,6 +4,7 @@
 #include <cstddef>
 
 #include "block.hpp"
+#include "forest_layout.hpp"
 #include "parameters.hpp"
 
 namespace netsieve {
@@ -17,6 +18,7 @@ struct Variant {
     void (*transpose_back)(const float* columns, std::size_t rows, int count, float* out) noexcept;
     Preparation* (*preparation)(const PreparationParameters& parameters);
     Kernel* (*dense_autoencoder)(const DenseAutoencoderParameters& parameters);
+    Kernel* (*forest)(const ForestParameters& parameters);
 };
 
 // In variant.cpp, where they are compiled
