@@ -8,6 +8,7 @@
 #include "variant.hpp"
 
 #include "dense.hpp"
+#include "forest.hpp"
 #include "lanes.hpp"
 #include "preparation.hpp"
 #include "stored_rows.hpp"
@@ -25,6 +26,7 @@ Preparation* new_preparation(const PreparationParameters& parameters) { return n
 Kernel* new_dense_autoencoder(const DenseAutoencoderParameters& parameters) { return new DenseAutoencoder(parameters); }
 Kernel* new_stored_rows(const StoredRowsParameters& parameters) { return new StoredRows(parameters); }
 Combination* new_tail_ranks(const TailRanksParameters& parameters) { return new TailRanks(parameters); }
+Kernel* new_forest(const ForestParameters& parameters) { return new Forest(parameters); }
 
 }  // namespace
 
@@ -37,6 +39,7 @@ const Variant variant = {
     .dense_autoencoder = new_dense_autoencoder,
     .stored_rows = new_stored_rows,
     .tail_ranks = new_tail_ranks,
+    .forest = new_forest,
 };
 
 }  // namespace netsieve::NETSIEVE_VARIANT

@@ -5,6 +5,7 @@
 
 #include "block.hpp"
 #include "nearest_parameters.hpp"
+#include "forest_layout.hpp"
 #include "parameters.hpp"
 
 namespace netsieve {
@@ -20,6 +21,7 @@ struct Variant {
     Kernel* (*dense_autoencoder)(const DenseAutoencoderParameters& parameters);
     Kernel* (*stored_rows)(const StoredRowsParameters& parameters);
     Combination* (*tail_ranks)(const TailRanksParameters& parameters);
+    Kernel* (*forest)(const ForestParameters& parameters);
 };
 
 // In variant.cpp, where they are compiled

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 RECOGNISERS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "encoder_0": "native_autoencoder",
+        "neighbour_rows": "native_nearest",
+        "combined_surprise": "native_ensemble",
     }
 )
 """Module of the recogniser by the name of a node that its kind of core has. The first that is there is taken."""
