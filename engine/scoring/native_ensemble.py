@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -13,18 +13,24 @@ from netsieve.engine.scoring.native_columns import RecognisedColumns
 from netsieve.engine.scoring.native_cores import RecognisedCore, recognise_core
 from netsieve.engine.scoring.recognition import NotRecognisedError, RecognisedGraph
 
-FLOAT, INT64 = 1, 7
-"""ONNX's numbers of types."""
-MOST_MEMBERS = 64
+if TYPE_CHECKING:
+    from netsieve.kernels._native import ScoringKernel
+
+FLOAT: Final = 1
+INT64: Final = 7
+"""ONNX's numbers of these types."""
+MOST_MEMBERS: Final = 64
 Rank = tuple[Any, Any, Any, float, float, float]
 """Knots, base, slope, median, reach and decay of a :class:`netsieve.engine.detectors.tail_rank.TailRank`."""
 
 
 def recognise(graph: RecognisedGraph, columns: RecognisedColumns, variant: str) -> RecognisedCore:
-    """Return the members' kernels and their combination; parameters and errors as in ``native_cores.recognise_core``."""
+    """Return the members' kernels and what combines them; parameters and errors as in ``native_cores``."""
     from netsieve.kernels._native import tail_ranks
 
-    kernels, ranks, surprises = [], [], []
+    kernels: list[ScoringKernel] = []
+    ranks: list[Rank] = []
+    surprises: list[str] = []
     feature_error, explained = None, 0
     while graph.has_node(f"member_{len(kernels)}.surprise") and len(kernels) < MOST_MEMBERS:
         with graph.scope(f"member_{len(kernels)}"):
