@@ -55,9 +55,9 @@ class Forest final : public Kernel {
         int step;
     };
 
-    // A test costs a vector of rows about as much as walking through a level costs a row, two ports of the processor
-    // sharing it. Beyond this walking is faster.
-    static constexpr int most_tests = 32 * LANES;
+    // Walking a row through a level costs as much as 3 to 4 tests of a vector of rows, and large trees have few levels:
+    // beyond this many tests walking is faster.
+    static constexpr int most_tests = 64 * LANES;
     static constexpr int most_vectors = 6;
     static constexpr int word_leaves = 32;
     static constexpr int walked_rows = 8;
