@@ -128,8 +128,8 @@ class Forest final : public Kernel {
             const float* const column = x + test->offset;
 #pragma GCC unroll 6
             for (int v = 0; v < COUNT; ++v)
-                ruled_out[v] = ruled_out_unless_at_most(ruled_out[v], load(column + place(v, layout_.columns)),
-                                                        threshold, bits);
+                ruled_out[v] =
+                    ruled_out_unless_at_most(ruled_out[v], load(column + place(v, layout_.columns)), threshold, bits);
         }
         for (; test < word.end; ++test) {
             const Floats threshold = broadcast(test->threshold);
@@ -169,8 +169,7 @@ class Forest final : public Kernel {
 
     // Adds the values of the leaves of these numbers, of which, with one or two words, the low bits count.
     template <int COUNT, int WORDS>
-    NETSIEVE_INLINE void add_leaves(const TestedTree& tree, const Ints (&number)[COUNT], float* target,
-                                    Sums to) const {
+    NETSIEVE_INLINE void add_leaves(const TestedTree& tree, const Ints (&number)[COUNT], float* target, Sums to) const {
         const float* leaves = tree.leaves;
         for (int value = 0; value < layout_.values; ++value) {
 #pragma GCC unroll 6

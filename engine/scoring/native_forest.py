@@ -25,7 +25,7 @@ MISSING_LEFT: Final = "nodes_missing_value_tracks_true"
 
 
 def recognise(graph: RecognisedGraph, columns: RecognisedColumns, variant: str) -> RecognisedCore:
-    """Return the kernel of trees whose sums are a score; parameters and errors as in ``native_cores.recognise_core``."""
+    """Return the kernel of trees whose sums are a score; parameters and errors as in ``recognise_core``."""
     trees, sums = take_trees(graph, columns, TREES)
     graph.integers("row_axis", [1])
     axis = graph.name("row_axis")
@@ -44,9 +44,9 @@ def recognise(graph: RecognisedGraph, columns: RecognisedColumns, variant: str) 
 
 
 def take_trees(graph: RecognisedGraph, columns: RecognisedColumns, name: str) -> tuple[TreeEnsemble, str]:
-    """Return the trees of a node over the unscaled view, and the name of their sums; parameters as in :func:`recognise`.
+    """Return the trees of the node of this name over the unscaled view, and the name of their sums.
 
-    That they are trees, their kernel checks.
+    Other parameters and errors are those of :func:`recognise`. That they are trees, their kernel checks.
     """
     inputs = columns.view("unscaled")
     if graph.operator(name) != "TreeEnsembleRegressor":
@@ -59,7 +59,7 @@ def take_trees(graph: RecognisedGraph, columns: RecognisedColumns, name: str) ->
         domain="ai.onnx.ml",
         **dict.fromkeys([*lists, "n_targets", "nodes_modes", "nodes_values", "target_weights", MISSING_LEFT], ...),
     )
-    return _trees(graph, name, columns.width), sums
+    return _trees(_Attributes(graph, name), columns.width), sums
 
 
 def forest_kernel(
@@ -108,30 +108,54 @@ def forest_kernel(
         raise NotRecognisedError(str(error)) from error
 
 
-def _trees(graph: RecognisedGraph, name: str, width: int) -> TreeEnsemble:
+class _Attributes:
+    """The attributes of a node of trees."""
+
+    def __init__(self, graph: RecognisedGraph, node: str) -> None:
+        self._graph = graph
+        self._node = node
+
+    def get(self, name: str) -> Any:
+        return self._graph.attribute(self._node, name)
+
+    def integers(self, name: str, size: int) -> NDArray[np.int64]:
+        return self._list(name, size, np.int64)
+
+    def floats(self, name: str, size: int) -> NDArray[np.float32]:
+        return self._list(name, size, np.float32)
+
+    def _list(self, name: str, size: int, dtype: type[np.generic]) -> NDArray[Any]:
+        values = self.get(name)
+        if not isinstance(values, np.ndarray) or values.dtype != np.dtype(dtype) or values.shape != (size,):
+            raise NotRecognisedError(f"the trees' {name} are no list of {size:,} numbers")
+        return values
+
+
+def _trees(attributes: _Attributes, width: int) -> TreeEnsemble:
     """Return the trees that a node's attributes describe."""
-    modes = graph.attribute(name, "nodes_modes")
+    modes = attributes.get("nodes_modes")
     nodes = len(modes) if isinstance(modes, tuple) else 0
     if not 0 < nodes <= MOST_NODES:
         raise NotRecognisedError(f"the trees have {nodes:,} nodes")
     is_leaf = np.fromiter((mode == b"LEAF" for mode in modes), np.bool_, nodes)
     if not all(mode in (b"LEAF", b"BRANCH_LEQ") for mode in modes):
         raise NotRecognisedError("the trees decide otherwise than by x <= threshold")
-    tree, node, column, left, right = (_integers(graph, name, f"nodes_{each}", nodes) for each in NODE_ATTRIBUTES)
-    threshold = _floats(graph, name, "nodes_values", nodes)
+    tree, node, column, left, right = (attributes.integers(f"nodes_{each}", nodes) for each in NODE_ATTRIBUTES)
+    threshold = attributes.floats("nodes_values", nodes)
     missing_left = np.zeros(nodes, dtype=np.int64)
-    if graph.attribute(name, MISSING_LEFT) is not None:
-        missing_left = _integers(graph, name, MISSING_LEFT, nodes)
+    if attributes.get(MISSING_LEFT) is not None:
+        missing_left = attributes.integers(MISSING_LEFT, nodes)
 
     starts = np.diff(tree, prepend=-1)
     root = np.flatnonzero(starts)
-    size = np.diff(root, append=nodes)[tree] if ((starts == 0) | (starts == 1)).all() else None
-    if size is None or not np.array_equal(node, np.arange(nodes) - root[tree]):
+    follow_each_other = tree[0] == 0 and ((starts == 0) | (starts == 1)).all()
+    if not follow_each_other or not np.array_equal(node, np.arange(nodes) - root[tree]):
         raise NotRecognisedError("the nodes of the trees are numbered otherwise")
+    size = np.diff(root, append=nodes)[tree]
     within = (column >= 0) & (column < width) & (left >= 0) & (left < size) & (right >= 0) & (right < size)
     if not (is_leaf | within).all() or not ((missing_left == 0) | (missing_left == 1)).all():
         raise NotRecognisedError("a node of the trees looks, or leads, where there is nothing")
-    value, target, targets = _leaves(graph, name, tree, node, is_leaf, len(root))
+    value, target, targets = _leaves(attributes, tree, node, is_leaf)
     return TreeEnsemble(
         root=root.astype(np.int32),
         column=np.where(is_leaf, LEAF, column).astype(np.int32),
@@ -146,25 +170,20 @@ def _trees(graph: RecognisedGraph, name: str, width: int) -> TreeEnsemble:
 
 
 def _leaves(
-    graph: RecognisedGraph,
-    name: str,
-    tree: NDArray[np.int64],
-    node: NDArray[np.int64],
-    is_leaf: NDArray[np.bool_],
-    trees: int,
+    attributes: _Attributes, tree: NDArray[np.int64], node: NDArray[np.int64], is_leaf: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float32], NDArray[np.int32], int]:
     """Return the values of all nodes, the first target of each tree, and how many targets there are."""
-    targets = graph.attribute(name, "n_targets")
-    weight: Any = graph.attribute(name, "target_weights")
+    targets = attributes.get("n_targets")
+    weight: Any = attributes.get("target_weights")
     leaf = np.flatnonzero(is_leaf)
     total = len(weight) if isinstance(weight, np.ndarray) else 0
     if not isinstance(targets, int) or not 0 < targets < 2**16 or not len(leaf) or not total or total % len(leaf):
         raise NotRecognisedError("the leaves of the trees have no values")
-    weight = _floats(graph, name, "target_weights", total)
+    weight = attributes.floats("target_weights", total)
     values = total // len(leaf)
-    tree_of, node_of, target_of = (_integers(graph, name, each, total) for each in TARGET_ATTRIBUTES)
+    tree_of, node_of, target_of = (attributes.integers(each, total) for each in TARGET_ATTRIBUTES)
     target_of = target_of.reshape(-1, values)
-    target = np.zeros(trees, dtype=np.int64)
+    target = np.zeros(int(tree[-1]) + 1, dtype=np.int64)
     target[tree[leaf]] = target_of[:, 0]
     if (
         not np.array_equal(tree_of, np.repeat(tree[leaf], values))
@@ -177,18 +196,3 @@ def _leaves(
     value = np.zeros((len(is_leaf), values), dtype=np.float32)
     value[leaf] = weight.reshape(-1, values)
     return value, target.astype(np.int32), targets
-
-
-def _integers(graph: RecognisedGraph, node: str, attribute: str, size: int) -> NDArray[np.int64]:
-    return _list(graph, node, attribute, size, np.int64)
-
-
-def _floats(graph: RecognisedGraph, node: str, attribute: str, size: int) -> NDArray[np.float32]:
-    return _list(graph, node, attribute, size, np.float32)
-
-
-def _list(graph: RecognisedGraph, node: str, attribute: str, size: int, dtype: type[np.generic]) -> NDArray[Any]:
-    values = graph.attribute(node, attribute)
-    if not isinstance(values, np.ndarray) or values.dtype != np.dtype(dtype) or values.shape != (size,):
-        raise NotRecognisedError(f"the trees' {attribute} are no list of {size:,} numbers")
-    return values

@@ -58,7 +58,9 @@ def rows_beside(rng, edges, rows, columns):
 @given(
     seed=st.integers(0, 2**32 - 1),
     columns=st.integers(1, 9),
-    leaves=st.lists(st.one_of(st.integers(1, 70), st.sampled_from([31, 32, 33, 64, 65, 96, 97])), min_size=1, max_size=6),
+    leaves=st.lists(
+        st.one_of(st.integers(1, 70), st.sampled_from([31, 32, 33, 64, 65, 96, 97])), min_size=1, max_size=6
+    ),
     chain=st.sampled_from([0.0, 0.5, 1.0]),
     rows=st.integers(1, 60),
 )
@@ -149,7 +151,9 @@ def test_an_exponential_beyond_float32_is_infinite():
 
 
 def changed(trees, **arrays):
-    return replace(trees, **{name: np.asarray(array, dtype=getattr(trees, name).dtype) for name, array in arrays.items()})
+    return replace(
+        trees, **{name: np.asarray(array, dtype=getattr(trees, name).dtype) for name, array in arrays.items()}
+    )
 
 
 def hostile_forests():
