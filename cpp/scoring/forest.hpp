@@ -55,9 +55,9 @@ class Forest final : public Kernel {
         int step;
     };
 
-    // A test costs a vector of rows about as much as walking through a level costs a row, two ports of the processor
-    // sharing it. Beyond this walking is faster.
-    static constexpr int most_tests = 32 * LANES;
+    // Walking a row through a level costs as much as 3 to 4 tests of a vector of rows, and large trees have few levels:
+    // beyond this many tests walking is faster.
+    static constexpr int most_tests = 64 * LANES;
     static constexpr int most_vectors = 6;
     static constexpr int word_leaves = 32;
     static constexpr int walked_rows = 8;
@@ -128,8 +128,8 @@ class Forest final : public Kernel {
             const float* const column = x + test->offset;
 #pragma GCC unroll 6
             for (int v = 0; v < COUNT; ++v)
-                ruled_out[v] = ruled_out_unless_at_most(ruled_out[v], load(column + place(v, layout_.columns)),
-                                                        threshold, bits);
+                ruled_out[v] =
+                    ruled_out_unless_at_most(ruled_out[v], load(column + place(v, layout_.columns)), threshold, bits);
         }
         for (; test < word.end; ++test) {
             const Floats threshold = broadcast(test->threshold);
@@ -169,8 +169,7 @@ class Forest final : public Kernel {
 
     // Adds the values of the leaves of these numbers, of which, with one or two words, the low bits count.
     template <int COUNT, int WORDS>
-    NETSIEVE_INLINE void add_leaves(const TestedTree& tree, const Ints (&number)[COUNT], float* target,
-                                    Sums to) const {
+    NETSIEVE_INLINE void add_leaves(const TestedTree& tree, const Ints (&number)[COUNT], float* target, Sums to) const {
         const float* leaves = tree.leaves;
         for (int value = 0; value < layout_.values; ++value) {
 #pragma GCC unroll 6

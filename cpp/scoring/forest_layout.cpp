@@ -37,8 +37,8 @@ void check_tree(const ForestParameters& given, std::size_t first, std::size_t en
     for (std::size_t node = first; node < end; ++node) {
         if (given.column[node] < 0) {
             for (std::int32_t i = 0; i < given.values; ++i)
-                expect(std::isfinite(given.value[node * static_cast<std::size_t>(given.values) +
-                                                 static_cast<std::size_t>(i)]),
+                expect(std::isfinite(
+                           given.value[node * static_cast<std::size_t>(given.values) + static_cast<std::size_t>(i)]),
                        "a leaf's value is not finite");
             continue;
         }
@@ -215,7 +215,8 @@ ForestLayout::ForestLayout(const ForestParameters& given, int most_tests)
             const std::size_t place = leaf / word_bits * word_bits + (leaf + word_bits - 1) % word_bits;
             for (std::size_t j = 0; j < static_cast<std::size_t>(values); ++j)
                 leaves[j * places + place] =
-                    given.value[static_cast<std::size_t>(shapes[i].leaves[leaf]) * static_cast<std::size_t>(values) + j];
+                    given
+                        .value[static_cast<std::size_t>(shapes[i].leaves[leaf]) * static_cast<std::size_t>(values) + j];
         }
         leaves += places * static_cast<std::size_t>(values);
     }
