@@ -117,13 +117,12 @@ class EnsembleCase:
     def _model(self, name: str, detector: Any, held_back: Floats) -> ModelFile:
         calibration = Calibration.fit(detector.reference_score(held_back), held_back, None, self.schema)
         model = core_model(detector.core, self.schema)
-        thresholds = {"percentile:95": calibration.mean, "default": "percentile:95"}
         add_metadata(
             model,
             detector=name,
             schema=self.schema,
             calibration=calibration,
-            thresholds=thresholds,
+            thresholds={"percentile:95": calibration.mean, "default": "percentile:95"},
             provenance={},
         )
         return ModelFile(model.SerializeToString(), name)
