@@ -92,9 +92,8 @@ class EnsembleCase:
             labelled = load_set(data, root)
             frame = labelled.frame.sample(TRAINING_ROWS + NATIVE_ROWS, seed=0)
             is_normal = frame[labelled.label].cast(pl.String) == labelled.normal
-            frame = frame.drop(
-                {labelled.label, labelled.attack, labelled.time, *labelled.ignore} - {None}, strict=False
-            )
+            told = [name for name in (labelled.label, labelled.attack, labelled.time, *labelled.ignore) if name]
+            frame = frame.drop(told, strict=False)
             training = frame[:TRAINING_ROWS].filter(is_normal[:TRAINING_ROWS])
             frame = frame[TRAINING_ROWS:]
         self.data = data

@@ -131,7 +131,7 @@ class StoredRows final : public Kernel {
 
     // Where things lie in the scratch memory, in floats; all starts are multiples of 16.
     struct Layout {
-        std::size_t transposed, centered, along, length, limit, bounds, lowest, tile, distance, index, pairs, total;
+        std::size_t transposed, centered, along, length, limit, bounds, lowest, tile, distance, near, pairs, total;
     };
 
     struct Memory {
@@ -145,7 +145,7 @@ class StoredRows final : public Kernel {
               lowest(floats + at.lowest),
               tile(reinterpret_cast<std::int32_t*>(floats + at.tile)),
               distance(floats + at.distance),
-              index(reinterpret_cast<std::int32_t*>(floats + at.index)),
+              near(reinterpret_cast<std::uint64_t*>(floats + at.near)),
               pairs(reinterpret_cast<std::int32_t*>(floats + at.pairs)) {}
 
         float* transposed;   // [48][padded]: the records row by row
@@ -156,8 +156,8 @@ class StoredRows final : public Kernel {
         float* bounds;       // [groups][tiles * outputs][tile_rows]: (lower bound - length) / 2
         float* lowest;       // [groups][tiles][tile_rows]: least bound of each tile
         std::int32_t* tile;  // [neighbours][48]: the tile of the least bound among the tiles of a section
-        float* distance;      // [neighbours][48], ascending
-        std::int32_t* index;  // [neighbours][48]
+        float* distance;      // [48]: of the last of the neighbours
+        std::uint64_t* near;  // [48][neighbours], ascending: see key()
         std::int32_t* pairs;  // of stored row and record: row * 48 + record
     };
 
@@ -186,8 +186,8 @@ class StoredRows final : public Kernel {
         at.bounds = take(size(tiles_) * outputs * stripe_rows);
         at.lowest = take(size(tiles_) * stripe_rows);
         at.tile = take(size(neighbours_) * stripe_rows);
-        at.distance = take(size(neighbours_) * stripe_rows);
-        at.index = take(size(neighbours_) * stripe_rows);
+        at.distance = take(stripe_rows);
+        at.near = take(2 * size(neighbours_) * stripe_rows);
         at.pairs = take(most_pairs + LANES);
         at.total = next;
         return at;
@@ -268,7 +268,7 @@ class StoredRows final : public Kernel {
     // What bound() multiplies for a stored row, every `outputs`th number: half its square, its negative coordinates
     float* tile_of(std::size_t row) { return along_.data() + row / outputs * tile_size() + row % outputs; }
 
-    // Finds the neighbours of the first records of a stripe [columns][48]: memory.distance and memory.index
+    // Finds the neighbours of the first records of a stripe [columns][48]: memory.near
     void search(const float* stripe, int records, const Memory& memory) const noexcept {
         transpose(stripe, memory.transposed);
         center(stripe, memory);
@@ -405,15 +405,12 @@ class StoredRows final : public Kernel {
 
     // Compares each record with as many stored rows as neighbours are sought, those of the least bound in each section
     void compare_first(const Memory& memory, int records) const noexcept {
-        for (int i = 0; i < neighbours_ * stripe_rows; ++i) {
-            memory.distance[i] = __builtin_inff();
-            memory.index[i] = 0;
-        }
+        for (int i = 0; i < neighbours_ * stripe_rows; ++i) memory.near[i] = key(__builtin_inff(), 0);
         for (int section = 0; section < neighbours_; ++section)
             for (int record = 0; record < records; ++record) {
                 // sections may be empty where there are few tiles
                 const int row = neighbours_ > tiles_ ? section : lowest_row(memory, section, record);
-                keep(memory, record, row, compare(memory, record, row));
+                keep(memory.near + record * neighbours_, key(compare(memory, record, row), row));
             }
         set_limits(memory, records);
     }
@@ -440,6 +437,7 @@ class StoredRows final : public Kernel {
         const float* const limits = memory.limit + group * tile_rows;
         Floats limit[tile_vectors];
         for (int v = 0; v < tile_vectors; ++v) limit[v] = load(limits + v * LANES);
+        std::int32_t* const pairs = memory.pairs;
         int waiting = 0;
         for (int tile = 0; tile < tiles_; ++tile, bounds += outputs * tile_rows, lowest += tile_rows) {
             std::uint32_t hits = 0;
@@ -447,7 +445,7 @@ class StoredRows final : public Kernel {
             if (!hits) continue;
             for (int i = 0; i < outputs; ++i)
                 for (int v = 0; v < tile_vectors; ++v)
-                    waiting += add_pairs(memory.pairs + waiting,
+                    waiting += add_pairs(pairs + waiting,
                                          bits_at_most(load(bounds + i * tile_rows + v * LANES), limit[v]),
                                          (tile * outputs + i) * stripe_rows + group * tile_rows + v * LANES);
             if (waiting <= most_pairs - outputs * tile_rows) continue;
@@ -476,7 +474,7 @@ class StoredRows final : public Kernel {
     void compare_pairs(const Memory& memory, int count) const noexcept {
         for (int i = 0; i < count; ++i) {
             const int row = memory.pairs[i] / stripe_rows, record = memory.pairs[i] % stripe_rows;
-            if (row < stored_) keep(memory, record, row, compare(memory, record, row));
+            if (row < stored_) keep(memory.near + record * neighbours_, key(compare(memory, record, row), row));
         }
     }
 
@@ -500,39 +498,38 @@ class StoredRows final : public Kernel {
         return sum_of_lanes(even + odd);
     }
 
-    // Keeps the nearest: ascending, of equal ones the lower row first, none twice
-    NETSIEVE_INLINE void keep(const Memory& memory, int record, int row, float distance) const noexcept {
-        float* const distances = memory.distance + record;
-        std::int32_t* const indices = memory.index + record;
-        if (neighbours_ == 1) {  // without a branch that depends on the data
-            const bool nearer = distance < *distances || (distance == *distances && row < *indices);
-            *distances = nearer ? distance : *distances;
-            *indices = nearer ? row : *indices;
+    // Distance and number of a stored row as one number, which grows with the distance, then with the number: the bits
+    // of floats that are not negative grow with them. NaN is above all numbers.
+    NETSIEVE_INLINE static std::uint64_t key(float distance, int row) {
+        return std::uint64_t{__builtin_bit_cast(std::uint32_t, distance)} << 32 | static_cast<std::uint32_t>(row);
+    }
+    NETSIEVE_INLINE static float distance_of(std::uint64_t key) {
+        return __builtin_bit_cast(float, static_cast<std::uint32_t>(key >> 32));
+    }
+    NETSIEVE_INLINE static int row_of(std::uint64_t key) { return static_cast<int>(key & 0xFFFFFFFF); }
+
+    // Keeps the smallest keys, ascending, none twice
+    NETSIEVE_INLINE void keep(std::uint64_t* near, std::uint64_t key) const {
+        if (neighbours_ == 1) {
+            *near = key < *near ? key : *near;
             return;
         }
         int at = neighbours_ - 1;
-        if (!(distance <= distances[at * stripe_rows])) return;
-        for (; at >= 0; --at) {
-            const float other = distances[at * stripe_rows];
-            if (other < distance || (other == distance && indices[at * stripe_rows] <= row)) break;
-        }
-        if (at >= 0 && distances[at * stripe_rows] == distance && indices[at * stripe_rows] == row) return;
-        if (++at == neighbours_) return;
-        for (int i = neighbours_ - 1; i > at; --i) {
-            distances[i * stripe_rows] = distances[(i - 1) * stripe_rows];
-            indices[i * stripe_rows] = indices[(i - 1) * stripe_rows];
-        }
-        distances[at * stripe_rows] = distance;
-        indices[at * stripe_rows] = row;
+        if (key >= near[at]) return;
+        while (at && key <= near[at - 1]) --at;
+        if (key == near[at]) return;
+        for (int i = neighbours_ - 1; i > at; --i) near[i] = near[i - 1];
+        near[at] = key;
     }
 
     // Rows with a bound above the limit are farther than the last of the neighbours. slack_ covers, at worst, with
     // X = length, U = distance, R^2 = squared length of a stored row that is no farther, R^2 <= 2 X + 2 U, and n
     // roundings each: the projections (3 X + 2 U), their products with the stored rows' (5 X + 4 U), X and U.
     void set_limits(const Memory& memory, int records) const noexcept {
-        const float* const farthest = memory.distance + (neighbours_ - 1) * stripe_rows;
+        for (int record = 0; record < stripe_rows; ++record)
+            memory.distance[record] = distance_of(memory.near[(record + 1) * neighbours_ - 1]);
         for (int at = 0; at < stripe_rows; at += LANES) {
-            const Floats distance = load(farthest + at) * broadcast(0.5f + 0.5f * slack_);
+            const Floats distance = load(memory.distance + at) * broadcast(0.5f + 0.5f * slack_);
             store(memory.limit + at, distance - load(memory.length + at) * broadcast(0.5f - 0.5f * slack_));
         }
         for (int record = records; record < stripe_rows; ++record) memory.limit[record] = -__builtin_inff();
@@ -541,13 +538,15 @@ class StoredRows final : public Kernel {
     // What the distances of the neighbours come to, [48]
     void combine(const Memory& memory, float* scores) const noexcept {
         const bool all = !farthest_ && neighbours_ > 1;
-        for (int at = 0; at < stripe_rows; at += LANES) {
-            Floats sum = load(memory.distance + (all ? 0 : neighbours_ - 1) * stripe_rows + at);
+        for (int record = 0; record < stripe_rows; ++record) {
+            const std::uint64_t* const near = memory.near + record * neighbours_;
+            float distance = distance_of(near[neighbours_ - 1]);
             if (all) {
-                for (int i = 1; i < neighbours_; ++i) sum += load(memory.distance + i * stripe_rows + at);
-                sum /= broadcast(static_cast<float>(neighbours_));
+                distance = distance_of(near[0]);
+                for (int i = 1; i < neighbours_; ++i) distance += distance_of(near[i]);
+                distance /= static_cast<float>(neighbours_);
             }
-            store(scores + at, broadcast(1.0f) + sum);
+            scores[record] = 1.0f + distance;
         }
     }
 
@@ -557,7 +556,7 @@ class StoredRows final : public Kernel {
         const bool all = !farthest_;
         const float share = all ? 1.0f / static_cast<float>(neighbours_) : 1.0f;
         for (int i = all ? 0 : neighbours_ - 1; i < neighbours_; ++i) {
-            const float* const stored = rows_.data() + size(memory.index[i * stripe_rows + record]) * size(padded_);
+            const float* const stored = rows_.data() + size(row_of(memory.near[record * neighbours_ + i])) * size(padded_);
             for (int c = 0; c < columns_; ++c) {
                 const float difference = x[c] - stored[c];
                 errors[feature_[size(c)] * stripe_rows] += weight_.data()[c] * difference * difference * share;
