@@ -43,6 +43,7 @@ def _content(model: ModelFile) -> dict[str, Any]:
         "opsets": dict(model.opsets),
         "nodes": len(model.nodes),
         "has_feature_error": model.has_feature_error,
+        "backend": _backend(model),
         "default_threshold": model.default_policy,
         "thresholds": model.thresholds,
         "schema": json.loads(model.schema.to_json()),
@@ -59,6 +60,7 @@ def _text(model: ModelFile) -> str:
         ("detector", model.detector),
         ("graph", f"{len(model.nodes)} nodes, {len(model.data):,} bytes, opset {_opsets(model)}"),
         ("feature errors", "yes" if model.has_feature_error else "no"),
+        ("scored by", _backend(model)),
     ]
     score_rows = [
         ("records", f"{calibration.n:,} ({calibration.population})"),
@@ -89,6 +91,14 @@ def _text(model: ModelFile) -> str:
         text_table(list(_flattened(model.provenance))),
     ]
     return "\n".join(parts)
+
+
+def _backend(model: ModelFile) -> str:
+    """Return what scores with the model here, and why no native kernels do."""
+    from netsieve.engine.scoring.backend_choice import native_backend
+
+    native, reason = native_backend(model)
+    return f"onnxruntime ({reason})" if native is None else native.description
 
 
 def _opsets(model: ModelFile) -> str:

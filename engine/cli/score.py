@@ -89,6 +89,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "at the end; with --model a folder",
     )
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to score (default: cpu)")
+    parser.add_argument(
+        "--backend",
+        choices=("auto", "onnxruntime", "native"),
+        default="auto",
+        help="what computes the scores (default: auto, native kernels where there are any for the model)",
+    )
     parser.add_argument("--threads", metavar="N", type=whole_number(0), default=0, help="0 (default): one for each CPU")
     parser.add_argument("--batch-size", metavar="N", type=whole_number(1), help="records scored at once")
     parser.add_argument("--fail-on-anomaly", action="store_true", help="exit with 3 if there are anomalies")
@@ -207,7 +213,7 @@ def _scorer(options: argparse.Namespace, path: str, threads: int) -> Scorer:
     from netsieve.engine.scoring.scorer import Scorer
 
     sizes = {} if options.batch_size is None else {"batch_size": options.batch_size}
-    return Scorer(path, device=options.device, threads=threads, **sizes)
+    return Scorer(path, device=options.device, backend=options.backend, threads=threads, **sizes)
 
 
 def _common_options(options: argparse.Namespace, threads: int) -> dict[str, Any]:

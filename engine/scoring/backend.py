@@ -1,16 +1,19 @@
-"""Runtimes that compute a graph's scores. This version has one, onnxruntime, on CPUs and on NVIDIA GPUs."""
+"""The reference backend, onnxruntime, on CPUs and on NVIDIA GPUs; and the check of any backend by probe rows."""
 
 from __future__ import annotations
 
 import sys
 from contextlib import redirect_stdout
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from netsieve.engine.errors import DeviceError, ModelFileError
 from netsieve.engine.scoring.model_file import FEATURE_ERROR, INPUT, SCORE, ModelFile
+
+if TYPE_CHECKING:
+    from netsieve.engine.scoring.backend_choice import Backend
 
 Device = Literal["cpu", "cuda"]
 
@@ -44,6 +47,7 @@ class OnnxRuntimeBackend:
     """
 
     name = "onnxruntime"
+    description = "onnxruntime"
 
     def __init__(self, model: ModelFile, device: Device = "cpu") -> None:
         self._model_name = model.name
@@ -99,7 +103,7 @@ class OnnxRuntimeBackend:
         return result
 
 
-def check_probes(backend: OnnxRuntimeBackend, model: ModelFile) -> None:
+def check_probes(backend: Backend, model: ModelFile) -> None:
     """Score the calibration's probe rows and compare with the scores stored beside them.
 
     Raises

@@ -153,7 +153,8 @@ def score_events(
         {event_type: job.request for event_type, job in jobs.items()},
         _reading(scorers, reading or ReadOptions()),
     )
-    summary = EventsSummary(files=len(files))
+    backends = ", ".join(dict.fromkeys(scorer.backend_description for scorer in scorers.values()))
+    summary = EventsSummary(files=len(files), backend=backends)
     with ExitStack() as folders:
         for made in (folder, *([state] if isinstance(state, str) else [])):
             folders.enter_context(_made(made))

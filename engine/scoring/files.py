@@ -121,7 +121,12 @@ def score_files(
         record_type=schema.record_type,
         reading=schema.reading,
     )
-    summary = ScoreSummary(files=len(files), threshold=scorer.threshold, policy=scorer.threshold_policy)
+    summary = ScoreSummary(
+        files=len(files),
+        threshold=scorer.threshold,
+        policy=scorer.threshold_policy,
+        backend=scorer.backend_description,
+    )
     failure = run_job(
         [job],
         sources,

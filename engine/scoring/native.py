@@ -72,6 +72,8 @@ class NativeBackend:
     ----------
     variant
         Instruction set that the kernels are compiled for.
+    description
+        Name and variant, for people.
     """
 
     name = "native"
@@ -82,6 +84,7 @@ class NativeBackend:
             self.variant = chosen_variant()
         except ValueError as error:
             raise DeviceError(str(error)) from error
+        self.description = f"native ({self.variant})"
         self._plan = native_plan(model, self.variant)
 
     def score(self, x: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -238,6 +238,7 @@ class PartsJob:
             files_finished_before=len(files) - len(done_now),
             threshold=self._scorer.threshold,
             policy=self._scorer.threshold_policy,
+            backend=self._scorer.backend_description,
             output=self._folder,
         )
         for path in files:

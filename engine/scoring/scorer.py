@@ -7,7 +7,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import count
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -20,7 +20,8 @@ from netsieve.engine.features.stage import NeighbourStage
 from netsieve.engine.features.state import FeatureState
 from netsieve.engine.features.window_stage import RecordWindows, WindowStage
 from netsieve.engine.processors import available_processors
-from netsieve.engine.scoring.backend import Device, OnnxRuntimeBackend, check_probes
+from netsieve.engine.scoring.backend import Device
+from netsieve.engine.scoring.backend_choice import BackendName, chosen_backend
 from netsieve.engine.scoring.model_file import ModelFile
 from netsieve.engine.thresholds.calibration import Calibration
 from netsieve.engine.thresholds.policy import Policy, parse_policy
@@ -62,7 +63,9 @@ class Scorer:
     device
         ``"cpu"`` or ``"cuda"``.
     backend
-        ``"auto"`` or ``"onnxruntime"``, which are the same in this version.
+        ``"native"`` for netsieve's own kernels, which compute the graphs of some detectors, and faster;
+        ``"onnxruntime"``, which computes all; or ``"auto"``, which takes native kernels where there are any that give
+        the model's probe rows the scores stored with them.
     threads
         Threads that large frames and matrices are scored on; 0 for one a processor. Batches are the same
         whatever their number, and so are the scores.
@@ -76,7 +79,7 @@ class Scorer:
     ModelFileError
         The file is absent, damaged, no netsieve model, or gives other scores than are stored in it.
     DeviceError
-        The device is not there.
+        The device or the backend is not there.
 
     Attributes
     ----------
@@ -96,15 +99,13 @@ class Scorer:
         model: str | os.PathLike[str] | ModelFile,
         *,
         device: Device = "cpu",
-        backend: Literal["auto", "onnxruntime"] = "auto",
+        backend: BackendName = "auto",
         threads: int = 0,
         batch_size: int | None = None,
         max_queued_batches: int = 2,
     ) -> None:
         if device not in ("cpu", "cuda"):
             raise DeviceError(f"device {device!r} is not known; it is 'cpu' or 'cuda'")
-        if backend not in ("auto", "onnxruntime"):
-            raise DeviceError(f"backend {backend!r} is not known; it is 'auto' or 'onnxruntime'")
         _check_at_least("threads", threads, 0)
         _check_at_least("batch_size", 1 if batch_size is None else batch_size, 1)
         _check_at_least("max_queued_batches", max_queued_batches, 0)
@@ -128,8 +129,7 @@ class Scorer:
         layout = self.model_file.schema.window_layout
         self.windows = None if layout is None else WindowStage(layout)
         self._warned = False
-        self._backend = OnnxRuntimeBackend(self.model_file, device)
-        check_probes(self._backend, self.model_file)
+        self._backend = chosen_backend(self.model_file, device, backend)
         self._set_threshold(self.model_file.default_policy)
 
     def __reduce__(self) -> tuple[Callable[..., Scorer], tuple[ModelFile, dict[str, Any], str, float]]:
@@ -160,8 +160,13 @@ class Scorer:
 
     @property
     def backend_name(self) -> str:
-        """Name of the runtime that scores."""
+        """Name of the backend that scores: ``"native"`` or ``"onnxruntime"``."""
         return self._backend.name
+
+    @property
+    def backend_description(self) -> str:
+        """The backend that scores, for people: ``native (avx512)`` or ``onnxruntime``."""
+        return self._backend.description
 
     @property
     def threshold(self) -> float:

@@ -49,6 +49,8 @@ class ScoreSummary:
         Of a folder of parts: files that an earlier run had scored, and files that could not be scored.
     threshold, policy
         The threshold and the policy it stems from.
+    backend
+        What scored: ``native`` and its instruction set, or ``onnxruntime``.
     output
         Output file, ``"-"`` for standard output, or None where none was written.
     rejects
@@ -75,6 +77,7 @@ class ScoreSummary:
     files_failed: int = 0
     threshold: float = 0.0
     policy: str = ""
+    backend: str = ""
     output: str | None = None
     rejects: str | None = None
     entities: str | None = None
@@ -107,6 +110,7 @@ class ScoreSummary:
             ("skipped", f"{self.rows_skipped:,}" + (f" ({skipped})" if skipped else "")),
             ("anomalies", f"{self.anomalies:,}{share}"),
             ("threshold", f"{self.threshold:.6g} ({self.policy})"),
+            *([("scored by", self.backend)] if self.backend else []),
             ("time", f"{self.seconds:.2f} s, {self.rows_per_second:,.0f} records/s"),
             ("peak memory", f"{self.peak_rss_bytes / 1e6:,.0f} MB"),
             ("written", f"{self.rows_written:,} records to {self.output}" if self.output else "nothing"),

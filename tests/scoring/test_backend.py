@@ -162,7 +162,7 @@ def test_without_onnxruntime_the_error_says_what_to_install(path, detector):
         "import sys; sys.modules['onnxruntime'] = None\n"
         "from netsieve.engine.errors import DeviceError\n"
         "from netsieve.engine.scoring.scorer import Scorer\n"
-        f"try: Scorer({str(path)!r})\n"
+        f"try: Scorer({str(path)!r}, backend='onnxruntime')\n"
         "except DeviceError as error: print(error)"
     )
     answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
