@@ -17,12 +17,11 @@
 namespace netsieve::NETSIEVE_VARIANT {
 
 inline constexpr int most_tile_outputs = REGISTERS == 32 ? 8 : 4;
-inline constexpr int tile_vectors = 3;
-inline constexpr int tile_rows = tile_vectors * LANES;
+inline constexpr int tile_vectors = 3;  // of which a stripe has whole tiles
 
-template <int OUTPUTS>
+template <int OUTPUTS, int COUNT>
 struct Tile {
-    Floats values[OUTPUTS][tile_vectors];
+    Floats values[OUTPUTS][COUNT];
 
     // input [inputs][48] from the tile's first row; weights: bias [OUTPUTS], then [inputs][OUTPUTS]
     NETSIEVE_INLINE void multiply(const float* input, const float* weights, int inputs) {
@@ -30,18 +29,18 @@ struct Tile {
         for (int i = 0; i < OUTPUTS; ++i) {
             const Floats bias = broadcast(weights[i]);
 #pragma GCC unroll 3
-            for (int v = 0; v < tile_vectors; ++v) values[i][v] = bias;
+            for (int v = 0; v < COUNT; ++v) values[i][v] = bias;
         }
         weights += OUTPUTS;
         for (int k = 0; k < inputs; ++k) {
-            Floats x[tile_vectors];
+            Floats x[COUNT];
 #pragma GCC unroll 3
-            for (int v = 0; v < tile_vectors; ++v) x[v] = load(input + v * LANES);
+            for (int v = 0; v < COUNT; ++v) x[v] = load(input + v * LANES);
 #pragma GCC unroll 8
             for (int i = 0; i < OUTPUTS; ++i) {
                 const Floats weight = broadcast(weights[i]);
 #pragma GCC unroll 3
-                for (int v = 0; v < tile_vectors; ++v) values[i][v] = fma(weight, x[v], values[i][v]);
+                for (int v = 0; v < COUNT; ++v) values[i][v] = fma(weight, x[v], values[i][v]);
             }
             input += stripe_rows;
             weights += OUTPUTS;
@@ -108,7 +107,7 @@ class DenseLayer {
 
     // input [inputs][48] -> output [outputs][48] for the first vectors of rows
     void apply(const float* input, int vectors, float* output) const {
-        each_tile(input, vectors, [&]<int OUTPUTS>(const Tile<OUTPUTS>& tile, int first, int row) {
+        each_tile(input, vectors, [&]<int OUTPUTS, int COUNT>(const Tile<OUTPUTS, COUNT>& tile, int first, int row) {
             float* const to = output + static_cast<std::size_t>(first) * stripe_rows + row;
             if (slope_ == 1) {
                 write(tile, to, [](Floats value) { return value; });
@@ -123,17 +122,11 @@ class DenseLayer {
     // Calls use with each tile of outputs, the number of its first output and its first row.
     template <typename Use>
     NETSIEVE_INLINE void each_tile(const float* input, int vectors, Use use) const {
-        for (int row = 0; row < vectors * LANES; row += tile_rows) {
-            const float* weights = weights_.data();
-            for (int number = 0, first = 0; number < tiles_; ++number) {
-                const int count = tile_outputs(number);
-                with_outputs(count, [&]<int OUTPUTS>() {
-                    Tile<OUTPUTS> tile;
-                    tile.multiply(input + row, weights, inputs_);
-                    use(tile, first, row);
-                });
-                weights += static_cast<std::size_t>(count) * (static_cast<std::size_t>(inputs_) + 1);
-                first += count;
+        for (int first = 0; first < vectors; first += tile_vectors) {
+            if (vectors - first == 1) {
+                each_tile_of<1>(input, first * LANES, use);
+            } else {
+                each_tile_of<tile_vectors>(input, first * LANES, use);
             }
         }
     }
@@ -143,12 +136,27 @@ class DenseLayer {
 
     int tile_outputs(int tile) const { return outputs_ / tiles_ + (tile < outputs_ % tiles_); }
 
-    template <int OUTPUTS, typename Change>
-    NETSIEVE_INLINE static void write(const Tile<OUTPUTS>& tile, float* to, Change change) {
+    template <int COUNT, typename Use>
+    NETSIEVE_INLINE void each_tile_of(const float* input, int row, Use use) const {
+        const float* weights = weights_.data();
+        for (int number = 0, first = 0; number < tiles_; ++number) {
+            const int count = tile_outputs(number);
+            with_outputs(count, [&]<int OUTPUTS>() {
+                Tile<OUTPUTS, COUNT> tile;
+                tile.multiply(input + row, weights, inputs_);
+                use(tile, first, row);
+            });
+            weights += static_cast<std::size_t>(count) * (static_cast<std::size_t>(inputs_) + 1);
+            first += count;
+        }
+    }
+
+    template <int OUTPUTS, int COUNT, typename Change>
+    NETSIEVE_INLINE static void write(const Tile<OUTPUTS, COUNT>& tile, float* to, Change change) {
 #pragma GCC unroll 8
         for (int i = 0; i < OUTPUTS; ++i)
 #pragma GCC unroll 3
-            for (int v = 0; v < tile_vectors; ++v) store(to + i * stripe_rows + v * LANES, change(tile.values[i][v]));
+            for (int v = 0; v < COUNT; ++v) store(to + i * stripe_rows + v * LANES, change(tile.values[i][v]));
     }
 
     int inputs_ = 0;
@@ -223,11 +231,11 @@ class DenseAutoencoder final : public Kernel {
             const float* const hidden = run(columns, VECTORS, unused, scratch);
             for (std::size_t i = 0; i < stripe_floats(features_); ++i) to[i] = 0;
             decoder_[decoder_.size() - 1].each_tile(
-                hidden, VECTORS, [&]<int OUTPUTS>(const Tile<OUTPUTS>& tile, int first, int row) {
+                hidden, VECTORS, [&]<int OUTPUTS, int COUNT>(const Tile<OUTPUTS, COUNT>& tile, int first, int row) {
                     for (int i = 0; i < OUTPUTS; ++i) {
                         const auto column = static_cast<std::size_t>(first + i);
                         float* const sum = to + stripe_floats(feature_[column]) + row;
-                        for (int v = 0; v < tile_vectors; ++v) {
+                        for (int v = 0; v < COUNT; ++v) {
                             const Floats z = load(columns + column * stripe_rows + row + v * LANES);
                             store(sum + v * LANES, load(sum + v * LANES) + error(tile.values[i][v] - z, column));
                         }
@@ -270,8 +278,8 @@ class DenseAutoencoder final : public Kernel {
     void write_latent(const float* code, int vectors, float* scores) const {
         for (int v = 0; v < VECTORS; ++v) store(scores + v * LANES, zeros());
         if (!has_latent_) return;
-        latent_.each_tile(code, vectors, [&]<int OUTPUTS>(const Tile<OUTPUTS>& tile, int, int row) {
-            for (int v = 0; v < tile_vectors; ++v) {
+        latent_.each_tile(code, vectors, [&]<int OUTPUTS, int COUNT>(const Tile<OUTPUTS, COUNT>& tile, int, int row) {
+            for (int v = 0; v < COUNT; ++v) {
                 Floats sum = load(scores + row + v * LANES);
                 for (int i = 0; i < OUTPUTS; ++i) sum = fma(tile.values[i][v], tile.values[i][v], sum);
                 store(scores + row + v * LANES, sum);
@@ -291,23 +299,24 @@ class DenseAutoencoder final : public Kernel {
     void add_errors(const DenseLayer& last, const float* hidden, const float* columns, int vectors,
                     float* scores) const {
         const bool is_absolute = aggregation_ == Aggregation::absolute;
-        last.each_tile(hidden, vectors, [&]<int OUTPUTS>(const Tile<OUTPUTS>& tile, int first, int row) {
-            const float* const z = columns + static_cast<std::size_t>(first) * stripe_rows + row;
-            const float* const weights = weight_.data() + first;
-            Floats sums[tile_vectors] = {};
+        last.each_tile(hidden, vectors,
+                       [&]<int OUTPUTS, int COUNT>(const Tile<OUTPUTS, COUNT>& tile, int first, int row) {
+                           const float* const z = columns + static_cast<std::size_t>(first) * stripe_rows + row;
+                           const float* const weights = weight_.data() + first;
+                           Floats sums[COUNT] = {};
 #pragma GCC unroll 8
-            for (int i = 0; i < OUTPUTS; ++i) {
-                const Floats weight = broadcast(weights[i]);
+                           for (int i = 0; i < OUTPUTS; ++i) {
+                               const Floats weight = broadcast(weights[i]);
 #pragma GCC unroll 3
-                for (int v = 0; v < tile_vectors; ++v) {
-                    const Floats residual = tile.values[i][v] - load(z + i * stripe_rows + v * LANES);
-                    const Floats size = is_absolute ? magnitude(residual) : residual * residual;
-                    sums[v] = fma(size, weight, sums[v]);
-                }
-            }
-            for (int v = 0; v < tile_vectors; ++v)
-                store(scores + row + v * LANES, load(scores + row + v * LANES) + sums[v]);
-        });
+                               for (int v = 0; v < COUNT; ++v) {
+                                   const Floats residual = tile.values[i][v] - load(z + i * stripe_rows + v * LANES);
+                                   const Floats size = is_absolute ? magnitude(residual) : residual * residual;
+                                   sums[v] = fma(size, weight, sums[v]);
+                               }
+                           }
+                           for (int v = 0; v < COUNT; ++v)
+                               store(scores + row + v * LANES, load(scores + row + v * LANES) + sums[v]);
+                       });
     }
 
     // The sum of logarithms as one of a product, whose powers of two are counted apart so that it cannot overflow.
@@ -319,26 +328,28 @@ class DenseAutoencoder final : public Kernel {
             store(products + v * LANES, broadcast(1.0f));
             store(powers + v * LANES, zeros());
         }
-        last.each_tile(hidden, vectors, [&]<int OUTPUTS>(const Tile<OUTPUTS>& tile, int first, int row) {
-            const float* const z = columns + static_cast<std::size_t>(first) * stripe_rows + row;
-            const float* const weights = weight_.data() + first;
+        last.each_tile(
+            hidden, vectors, [&]<int OUTPUTS, int COUNT>(const Tile<OUTPUTS, COUNT>& tile, int first, int row) {
+                const float* const z = columns + static_cast<std::size_t>(first) * stripe_rows + row;
+                const float* const weights = weight_.data() + first;
 #pragma GCC unroll 3
-            for (int v = 0; v < tile_vectors; ++v) {
-                Floats product = load(products + row + v * LANES);
-                Floats power = load(powers + row + v * LANES);
-                Ints counted = {};
+                for (int v = 0; v < COUNT; ++v) {
+                    Floats product = load(products + row + v * LANES);
+                    Floats power = load(powers + row + v * LANES);
+                    Ints counted = {};
 #pragma GCC unroll 8
-                for (int i = 0; i < OUTPUTS; ++i) {
-                    const Floats residual = tile.values[i][v] - load(z + i * stripe_rows + v * LANES);
+                    for (int i = 0; i < OUTPUTS; ++i) {
+                        const Floats residual = tile.values[i][v] - load(z + i * stripe_rows + v * LANES);
+                        Ints exponent;
+                        product *=
+                            split_power(fma(residual * residual, broadcast(weights[i]), broadcast(1.0f)), exponent);
+                        counted += exponent;
+                    }
                     Ints exponent;
-                    product *= split_power(fma(residual * residual, broadcast(weights[i]), broadcast(1.0f)), exponent);
-                    counted += exponent;
+                    store(products + row + v * LANES, split_power(product, exponent));
+                    store(powers + row + v * LANES, power + as_floats(counted + exponent));
                 }
-                Ints exponent;
-                store(products + row + v * LANES, split_power(product, exponent));
-                store(powers + row + v * LANES, power + as_floats(counted + exponent));
-            }
-        });
+            });
         for (int v = 0; v < vectors; ++v) {
             const Floats power = load(powers + v * LANES);
             const Floats low = fma(power, broadcast(log_of_2_low), log_of_mantissa(load(products + v * LANES)));

@@ -175,4 +175,23 @@ void Plan::feature_error(const float* x, std::size_t rows, float* errors) const 
     }
 }
 
+int Plan::columns(View view) const {
+    const auto& preparation = view == View::prepared ? prepared_ : unscaled_;
+    return preparation ? preparation->columns() : 0;
+}
+
+void Plan::columns(View view, const float* x, std::size_t rows, float* out) const {
+    const int count = columns(view);
+    if (!count) throw std::invalid_argument("the plan does not prepare this view");
+    if (!rows) return;
+    Lease lease(*this);
+    Workspace& workspace = *lease;
+    for (std::size_t start = 0; start < rows; start += block_rows) {
+        const std::size_t block = std::min<std::size_t>(block_rows, rows - start);
+        prepare(x + start * static_cast<std::size_t>(features_), block, stripes_of(block), workspace);
+        variant_.transpose_back(columns_of(view, workspace), block, count,
+                                out + start * static_cast<std::size_t>(count));
+    }
+}
+
 }  // namespace netsieve

@@ -28,6 +28,10 @@ class Plan {
     void score(const float* x, std::size_t rows, float* scores) const;
     // x [rows, features] -> errors [rows, features]
     void feature_error(const float* x, std::size_t rows, float* errors) const;
+    // Columns of a view; 0 if no kernel takes it.
+    int columns(View view) const;
+    // x [rows, features] -> out [rows, columns(view)]: what kernels take
+    void columns(View view, const float* x, std::size_t rows, float* out) const;
 
   private:
     struct Workspace {

@@ -88,6 +88,18 @@ void register_scoring(nb::module_& module) {
         "Raises\n------\n"
         "ValueError\n    There is no such variant, or this machine lacks its instructions.");
 
+    module.def(
+        "multiply_adds",
+        [](const std::string& variant, std::int64_t rounds) {
+            const Variant& chosen = variant_named(variant.c_str());
+            float value = 0;
+            nb::gil_scoped_release unlocked;
+            return chosen.multiply_adds(rounds, &value);
+        },
+        nb::arg("variant"), nb::arg("rounds"),
+        "Do nothing but multiply and add in registers, as fast as the machine can, and return the number of "
+        "operations.");
+
     nb::class_<Preparation>(module, "ScoringPreparation", "The columns of a view of records, for one variant.")
         .def_prop_ro("columns", &Preparation::columns, "Columns of the view.");
     nb::class_<Kernel>(module, "ScoringKernel", "Turns the columns of records into scores, for one variant.")
@@ -170,7 +182,25 @@ void register_scoring(nb::module_& module) {
             nb::sig("def feature_error(self, x: NDArray[numpy.float32]) -> NDArray[numpy.float32]"),
             "Return each feature's part of the scores of raw rows, float32 [n, features].\n\n"
             "Parameters\n----------\n"
-            "x\n    As in score.");
+            "x\n    As in score.")
+        .def(
+            "columns",
+            [](const Plan& plan, const Records& x, const std::string& view) {
+                check_width(plan, x);
+                float* columns = nullptr;
+                const std::size_t rows = x.shape(0);
+                const View wanted = view_named(view);
+                nb::object result = new_array(columns, {rows, static_cast<std::size_t>(plan.columns(wanted))});
+                nb::gil_scoped_release unlocked;
+                plan.columns(wanted, x.data(), rows, columns);
+                return result;
+            },
+            nb::arg("x").noconvert(), nb::arg("view"),
+            nb::sig("def columns(self, x: NDArray[numpy.float32], view: str) -> NDArray[numpy.float32]"),
+            "Return the columns of raw rows that kernels take, float32 [n, columns of the view].\n\n"
+            "Parameters\n----------\n"
+            "x\n    As in score.\n"
+            "view\n    'prepared' or 'unscaled'.");
 }
 
 }  // namespace netsieve

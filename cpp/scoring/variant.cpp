@@ -10,6 +10,7 @@
 #include "dense.hpp"
 #include "forest.hpp"
 #include "lanes.hpp"
+#include "peak.hpp"
 #include "preparation.hpp"
 #include "stored_rows.hpp"
 #include "tail_rank.hpp"
@@ -33,6 +34,7 @@ Kernel* new_forest(const ForestParameters& parameters) { return new Forest(param
 extern const Variant variant;
 const Variant variant = {
     .name = NETSIEVE_TEXT(NETSIEVE_VARIANT),
+    .multiply_adds = multiply_adds,
     .transpose = transpose_rows,
     .transpose_back = transpose_columns,
     .preparation = new_preparation,

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 #include "block.hpp"
 #include "nearest_parameters.hpp"
@@ -13,6 +14,8 @@ namespace netsieve {
 // Functions return new objects, and throw std::invalid_argument where sizes do not fit.
 struct Variant {
     const char* name;
+    // Runs multiply-adds in registers, and returns how many operations they are; a number comes out in result
+    double (*multiply_adds)(std::int64_t rounds, float* result) noexcept;
     // x [rows, features] -> raw [stripes][features][48], the last row repeated up to whole stripes
     void (*transpose)(const float* x, std::size_t rows, int features, float* raw) noexcept;
     // columns [stripes][columns][48] -> out [rows, columns]
