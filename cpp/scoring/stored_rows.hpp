@@ -19,6 +19,7 @@
 #include "dense.hpp"
 #include "lanes.hpp"
 #include "nearest_parameters.hpp"
+#include "transpose.hpp"
 
 namespace netsieve::NETSIEVE_VARIANT {
 
@@ -119,15 +120,15 @@ class StoredRows final : public Kernel {
     }
 
   private:
-    // Directions, or stored rows, of a register tile
+    // Directions, or stored rows, of a register tile, and records of one
     static constexpr int outputs = most_tile_outputs;
-    using Products = Tile<outputs>;
+    static constexpr int group_rows = tile_vectors * LANES;
     // Columns whose products are summed on their own: sums of many round worse
     static constexpr int part_columns = 16;
     static constexpr std::size_t part_size = (part_columns + 1) * outputs;
     // Pairs of record and stored row that wait for a full comparison; one tile may add all of its own
     static constexpr int most_pairs = 1024;
-    static_assert(most_pairs > outputs * tile_rows);
+    static_assert(most_pairs > outputs * group_rows);
 
     // Where things lie in the scratch memory, in floats; all starts are multiples of 16.
     struct Layout {
@@ -153,8 +154,8 @@ class StoredRows final : public Kernel {
         float* along;        // [projections * outputs + 1][48]; the lengths of the rest in row `directions`
         float* length;       // [48]: squared, weighted
         float* limit;        // [48]: bounds above it need no full comparison
-        float* bounds;       // [groups][tiles * outputs][tile_rows]: (lower bound - length) / 2
-        float* lowest;       // [groups][tiles][tile_rows]: least bound of each tile
+        float* bounds;       // [groups][tiles * outputs][group_rows]: (lower bound - length) / 2
+        float* lowest;       // [groups][tiles][group_rows]: least bound of each tile
         std::int32_t* tile;  // [neighbours][48]: the tile of the least bound among the tiles of a section
         float* distance;      // [48]: of the last of the neighbours
         std::uint64_t* near;  // [48][neighbours], ascending: see key()
@@ -272,11 +273,12 @@ class StoredRows final : public Kernel {
     void search(const float* stripe, int records, const Memory& memory) const noexcept {
         transpose(stripe, memory.transposed);
         center(stripe, memory);
-        const int used = (records + tile_rows - 1) / tile_rows;
+        const int used = (records + group_rows - 1) / group_rows;
         for (int group = 0; group < used; ++group) {
-            project(memory, group);
-            add_rest(memory, group);
-            bound(memory, group);
+            if (records <= LANES)
+                bound<1>(memory, group);
+            else
+                bound<tile_vectors>(memory, group);
         }
         compare_first(memory, records);
         for (int group = 0; group < used; ++group) compare_others(memory, group, records);
@@ -284,28 +286,38 @@ class StoredRows final : public Kernel {
 
     // [columns][48] -> [48][padded], padded with zeros
     void transpose(const float* stripe, float* out) const noexcept {
-        typedef float Four __attribute__((vector_size(16), aligned(16), may_alias));
         int c = 0;
         for (; c + 4 <= columns_; c += 4)
-            for (int row = 0; row < stripe_rows; row += 4) {
-                const float* const from = stripe + c * stripe_rows + row;
-                const Four a0 = *reinterpret_cast<const Four*>(from);
-                const Four a1 = *reinterpret_cast<const Four*>(from + stripe_rows);
-                const Four a2 = *reinterpret_cast<const Four*>(from + 2 * stripe_rows);
-                const Four a3 = *reinterpret_cast<const Four*>(from + 3 * stripe_rows);
-                const Four b0 = __builtin_shufflevector(a0, a1, 0, 4, 1, 5);
-                const Four b1 = __builtin_shufflevector(a2, a3, 0, 4, 1, 5);
-                const Four b2 = __builtin_shufflevector(a0, a1, 2, 6, 3, 7);
-                const Four b3 = __builtin_shufflevector(a2, a3, 2, 6, 3, 7);
-                float* const to = out + size(row) * size(padded_) + c;
-                *reinterpret_cast<Four*>(to) = __builtin_shufflevector(b0, b1, 0, 1, 4, 5);
-                *reinterpret_cast<Four*>(to + padded_) = __builtin_shufflevector(b0, b1, 2, 3, 6, 7);
-                *reinterpret_cast<Four*>(to + 2 * padded_) = __builtin_shufflevector(b2, b3, 0, 1, 4, 5);
-                *reinterpret_cast<Four*>(to + 3 * padded_) = __builtin_shufflevector(b2, b3, 2, 3, 6, 7);
+            for (int v = 0; v < VECTORS; ++v) {
+                const float* const from = stripe + c * stripe_rows + v * LANES;
+                const Floats low = interleave_low(load(from), load(from + stripe_rows));
+                const Floats high = interleave_high(load(from), load(from + stripe_rows));
+                const Floats next_low = interleave_low(load(from + 2 * stripe_rows), load(from + 3 * stripe_rows));
+                const Floats next_high = interleave_high(load(from + 2 * stripe_rows), load(from + 3 * stripe_rows));
+                const Floats rows[4] = {join_low(low, next_low), join_high(low, next_low), join_low(high, next_high),
+                                        join_high(high, next_high)};
+                for (int i = 0; i < 4; ++i) store_quarters(out + size(v * LANES + i) * size(padded_) + c, rows[i]);
             }
         for (; c < padded_; ++c)
             for (int row = 0; row < stripe_rows; ++row)
                 out[size(row) * size(padded_) + size(c)] = c < columns_ ? stripe[c * stripe_rows + row] : 0.0f;
+    }
+
+    // Each 128 bits of a vector, four rows apart
+    NETSIEVE_INLINE void store_quarters(float* to, Floats values) const {
+        const auto four_rows = 4 * size(padded_);
+#if defined(__AVX512F__)
+        _mm_storeu_ps(to, _mm512_castps512_ps128(values));
+        _mm_storeu_ps(to + four_rows, _mm512_extractf32x4_ps(values, 1));
+        _mm_storeu_ps(to + 2 * four_rows, _mm512_extractf32x4_ps(values, 2));
+        _mm_storeu_ps(to + 3 * four_rows, _mm512_extractf32x4_ps(values, 3));
+#elif defined(__AVX2__)
+        _mm_storeu_ps(to, _mm256_castps256_ps128(values));
+        _mm_storeu_ps(to + four_rows, _mm256_extractf128_ps(values, 1));
+#else
+        (void)four_rows;
+        store_any(to, values);
+#endif
     }
 
     // Records less the mean of the stored rows, and their squared lengths
@@ -322,19 +334,20 @@ class StoredRows final : public Kernel {
         }
     }
 
-    // The records along the directions
+    // The records along the directions; of a group the first COUNT vectors of records
+    template <int COUNT>
     void project(const Memory& memory, int group) const noexcept {
-        const int first = group * tile_rows;
+        const int first = group * group_rows;
         const float* weights = projection_.data();
         for (int tile = 0; tile < projections_; ++tile) {
             float* const out = memory.along + tile * outputs * stripe_rows + first;
             for (int part = 0; part < parts_; ++part, weights += part_size) {
                 const int start = part * part_columns;
                 const int count = columns_ - start < part_columns ? columns_ - start : part_columns;
-                Products products;
+                Tile<outputs, COUNT> products;
                 products.multiply(memory.centered + start * stripe_rows + first, weights, count);
                 for (int i = 0; i < outputs; ++i)
-                    for (int v = 0; v < tile_vectors; ++v) {
+                    for (int v = 0; v < COUNT; ++v) {
                         float* const to = out + i * stripe_rows + v * LANES;
                         store(to, part ? load(to) + products.values[i][v] : products.values[i][v]);
                     }
@@ -343,9 +356,10 @@ class StoredRows final : public Kernel {
     }
 
     // What is left of the records' lengths: never less than it is, so that bounds are never more than they are
+    template <int COUNT>
     void add_rest(const Memory& memory, int group) const noexcept {
-        for (int v = 0; v < tile_vectors; ++v) {
-            const int at = group * tile_rows + v * LANES;
+        for (int v = 0; v < COUNT; ++v) {
+            const int at = group * group_rows + v * LANES;
             const Floats length = load(memory.length + at);
             Floats along = zeros();
             for (int j = 0; j < directions_; ++j) {
@@ -358,29 +372,32 @@ class StoredRows final : public Kernel {
     }
 
     // (lower bound of the squared distance - squared length of the record) / 2 for all stored rows
+    template <int COUNT>
     void bound(const Memory& memory, int group) const noexcept {
-        const int first = group * tile_rows;
+        project<COUNT>(memory, group);
+        add_rest<COUNT>(memory, group);
+        const int first = group * group_rows;
         const float* const along = memory.along + first;
-        float* bounds = memory.bounds + size(group) * size(tiles_) * (outputs * tile_rows);
-        float* lowest = memory.lowest + size(group) * size(tiles_) * tile_rows;
+        float* bounds = memory.bounds + size(group) * size(tiles_) * (outputs * group_rows);
+        float* lowest = memory.lowest + size(group) * size(tiles_) * group_rows;
         const float* packed = along_.data();
         int tile = 0;
         for (int section = 0; section < neighbours_; ++section) {
-            Floats least[tile_vectors];
-            Ints place[tile_vectors];
-            for (int v = 0; v < tile_vectors; ++v) {
+            Floats least[COUNT];
+            Ints place[COUNT];
+            for (int v = 0; v < COUNT; ++v) {
                 least[v] = broadcast(__builtin_inff());
                 place[v] = Ints{} + tile;
             }
             for (const int end = section_start(section + 1); tile < end; ++tile) {
-                Products products;
+                Tile<outputs, COUNT> products;
                 products.multiply(along, packed, directions_ + 1);
-                for (int v = 0; v < tile_vectors; ++v) {
+                for (int v = 0; v < COUNT; ++v) {
                     Floats value = products.values[0][v];
                     store(bounds + v * LANES, value);
 #pragma GCC unroll 8
                     for (int i = 1; i < outputs; ++i) {
-                        store(bounds + i * tile_rows + v * LANES, products.values[i][v]);
+                        store(bounds + i * group_rows + v * LANES, products.values[i][v]);
                         value = min(value, products.values[i][v]);
                     }
                     store(lowest + v * LANES, value);
@@ -389,10 +406,10 @@ class StoredRows final : public Kernel {
                     place[v] = select(lower, Ints{} + tile, place[v]);
                 }
                 packed += tile_size();
-                bounds += outputs * tile_rows;
-                lowest += tile_rows;
+                bounds += outputs * group_rows;
+                lowest += group_rows;
             }
-            for (int v = 0; v < tile_vectors; ++v)
+            for (int v = 0; v < COUNT; ++v)
                 store(reinterpret_cast<float*>(memory.tile + section * stripe_rows + first) + v * LANES,
                       floats_of_bits(place[v]));
         }
@@ -419,11 +436,11 @@ class StoredRows final : public Kernel {
     int lowest_row(const Memory& memory, int section, int record) const noexcept {
         const int start = memory.tile[section * stripe_rows + record] * outputs;
         const float* const bounds =
-            memory.bounds + (size(record / tile_rows * tiles_) * outputs + size(start)) * tile_rows + record % tile_rows;
+            memory.bounds + (size(record / group_rows * tiles_) * outputs + size(start)) * group_rows + record % group_rows;
         float least = bounds[0];
         int best = 0;
         for (int i = 1; i < outputs; ++i) {
-            const float value = bounds[i * tile_rows];
+            const float value = bounds[i * group_rows];
             best = value < least ? i : best;
             least = value < least ? value : least;
         }
@@ -432,23 +449,23 @@ class StoredRows final : public Kernel {
 
     // Compares the records of a group with all rows whose bound does not exclude them
     void compare_others(const Memory& memory, int group, int records) const noexcept {
-        const float* bounds = memory.bounds + size(group) * size(tiles_) * (outputs * tile_rows);
-        const float* lowest = memory.lowest + size(group) * size(tiles_) * tile_rows;
-        const float* const limits = memory.limit + group * tile_rows;
+        const float* bounds = memory.bounds + size(group) * size(tiles_) * (outputs * group_rows);
+        const float* lowest = memory.lowest + size(group) * size(tiles_) * group_rows;
+        const float* const limits = memory.limit + group * group_rows;
         Floats limit[tile_vectors];
         for (int v = 0; v < tile_vectors; ++v) limit[v] = load(limits + v * LANES);
         std::int32_t* const pairs = memory.pairs;
         int waiting = 0;
-        for (int tile = 0; tile < tiles_; ++tile, bounds += outputs * tile_rows, lowest += tile_rows) {
+        for (int tile = 0; tile < tiles_; ++tile, bounds += outputs * group_rows, lowest += group_rows) {
             std::uint32_t hits = 0;
             for (int v = 0; v < tile_vectors; ++v) hits |= bits_at_most(load(lowest + v * LANES), limit[v]);
             if (!hits) continue;
             for (int i = 0; i < outputs; ++i)
                 for (int v = 0; v < tile_vectors; ++v)
                     waiting += add_pairs(pairs + waiting,
-                                         bits_at_most(load(bounds + i * tile_rows + v * LANES), limit[v]),
-                                         (tile * outputs + i) * stripe_rows + group * tile_rows + v * LANES);
-            if (waiting <= most_pairs - outputs * tile_rows) continue;
+                                         bits_at_most(load(bounds + i * group_rows + v * LANES), limit[v]),
+                                         (tile * outputs + i) * stripe_rows + group * group_rows + v * LANES);
+            if (waiting <= most_pairs - outputs * group_rows) continue;
             compare_pairs(memory, waiting);
             waiting = 0;
             set_limits(memory, records);
