@@ -1,4 +1,4 @@
-"""The ensemble and its members by the native kernels and by onnxruntime: the same model files, on one thread.
+"""The ensemble, its members and other detectors by the native kernels and by onnxruntime: the same model files, on one thread.
 
 ``python -m netsieve.bench.native_ensemble`` writes ``benchmarks/native-ensemble.json`` and prints the table. Times are
 processor time of the thread, the contenders taking turns; ratios are taken round by round. How many stored rows must be
@@ -57,7 +57,8 @@ TREES: Final = 200
 MOST_DRAWS: Final = 60_000
 """The autoencoder is trained no better than its speed needs."""
 MEMBERS: Final = ("autoencoder", "isolation_forest", "nearest")
-ALONE: Final = ("kmeans",)
+ALONE: Final = ("kmeans", "pca", "elliptic_envelope", "gaussian_mixture", "one_class_svm", "dose")
+"""Detectors outside the ensemble that have native kernels too, but for other forests and networks."""
 PARAMETERS: Final[dict[str, dict[str, Any]]] = {
     "autoencoder": {"max_draws": MOST_DRAWS},
     "isolation_forest": {"trees": TREES},
@@ -105,7 +106,7 @@ class EnsembleCase:
         self.references = {}
         for name in (*MEMBERS, *ALONE, "ensemble"):
             options = {"members": MEMBERS, "member_parameters": {key: PARAMETERS[key] for key in MEMBERS}}
-            parameters = detector_parameters(name, options if name == "ensemble" else PARAMETERS[name])
+            parameters = detector_parameters(name, options if name == "ensemble" else PARAMETERS.get(name, {}))
             detector = detector_class(name)(parameters).fit(self.schema, encoded[:cut], encoded[cut:], device="cpu")
             assert detector.core is not None
             if isinstance(detector.core, EnsembleCore):

@@ -30,5 +30,6 @@ NB_MODULE(_native, module) {
     netsieve::register_scoring(module);
     netsieve::register_dense_kernels(module);
     netsieve::register_nearest_kernels(module);
+    netsieve::register_layered_kernels(module);
     netsieve::register_forest_kernels(module);
 }

@@ -27,6 +27,9 @@ RECOGNISERS: Final[Mapping[str, str]] = MappingProxyType(
         "neighbour_rows": "native_nearest",
         "combined_surprise": "native_ensemble",
         "trees": "native_forest",
+        "layer_0": "native_classifier",
+        "projection": "native_hyperplane",
+        "whitened": "native_gaussian",
         "feature_error": "native_column_trees",
     }
 )
