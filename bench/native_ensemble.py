@@ -1,4 +1,4 @@
-"""The ensemble, its members and other detectors by the native kernels and by onnxruntime: the same model files, on one thread.
+"""The ensemble, its members and other detectors natively and by onnxruntime: the same model files, on one thread.
 
 ``python -m netsieve.bench.native_ensemble`` writes ``benchmarks/native-ensemble.json`` and prints the table. Times are
 processor time of the thread, the contenders taking turns; ratios are taken round by round. How many stored rows must be
