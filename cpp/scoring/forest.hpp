@@ -48,6 +48,8 @@ class Forest final : public Kernel {
     }
 
   private:
+    typedef std::uint32_t Bits __attribute__((vector_size(LANES * sizeof(float))));
+
     // Where sums are added to: float32 [stripes][targets][48], a target's place being target * step.
     struct Sums {
         float* sums;
@@ -141,7 +143,8 @@ class Forest final : public Kernel {
     // The number of the lowest bit that is not ruled out, plus 31, in the five lowest bits: the exponent of a power of
     // two tells which one it is, plus 127. Nothing of use where all are.
     NETSIEVE_INLINE static Ints lowest_left(Ints ruled_out) {
-        return bits_of(as_floats(~ruled_out & (ruled_out + 1))) >> 23;
+        const Bits bits = (Bits)ruled_out;
+        return bits_of(as_floats((Ints)(~bits & (bits + 1)))) >> 23;
     }
 
     // The places of a tree's leaves among all its words.
