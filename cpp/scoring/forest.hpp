@@ -57,8 +57,8 @@ class Forest final : public Kernel {
         int step;
     };
 
-    // Measured: walking costs 16 to 26 ns a row and tree, from 7 levels to 12; a test costs 0.035 ns a row with AVX-512,
-    // 0.065 with AVX2, 0.12 with SSE. Beyond this many tests walking is faster.
+    // Measured: walking costs 16 to 26 ns a row and tree, from 7 levels to 12; a test costs 0.035 ns a row with
+    // AVX-512, 0.065 with AVX2, 0.12 with SSE. Beyond this many tests walking is faster.
     static constexpr int most_tests = 48 * LANES;
     static constexpr int most_vectors = 6;
     static constexpr int word_leaves = 32;
@@ -126,8 +126,8 @@ class Forest final : public Kernel {
             const float* const column = x + test->offset;
 #pragma GCC unroll 6
             for (int v = 0; v < COUNT; ++v)
-                ruled_out[v] = ruled_out_unless_at_most(ruled_out[v], load(column + place(v, layout_.columns)),
-                                                        threshold, bits);
+                ruled_out[v] =
+                    ruled_out_unless_at_most(ruled_out[v], load(column + place(v, layout_.columns)), threshold, bits);
         }
         for (; test < word.end; ++test) {
             const Floats threshold = broadcast(test->threshold);
