@@ -197,6 +197,19 @@ def test_rows_are_transposed_and_back(variant, width):
         plan.columns(x, "unscaled")
 
 
+def test_rows_and_weights_may_lie_anywhere_or_are_refused():
+    core = random_core((5, 3, 5), 1, "sum", latent=False)
+    plan = plan_of(VARIANTS[0], core)
+    x = np.random.default_rng(5).normal(size=(50, 5)).astype(np.float32)
+    odd = np.frombuffer(b"\0" + x.tobytes(), dtype=np.uint8)[1:].view(np.float32).reshape(x.shape)
+    assert not odd.flags.aligned
+    np.testing.assert_array_equal(plan.score(odd), plan.score(x))
+    np.testing.assert_array_equal(plan.feature_error(odd), plan.feature_error(x))
+    layer = (odd, np.zeros(5, np.float32), 1.0)
+    with pytest.raises(ValueError, match="address of its type"):
+        dense_autoencoder(VARIANTS[0], [layer], [layer], "sum", odd[0], 1.0, np.arange(5, dtype=np.int32), 5)
+
+
 def extremes():
     powers = np.float32(10.0) ** np.arange(-37, 39, dtype=np.float32)
     rng = np.random.default_rng(4)
