@@ -48,6 +48,8 @@ class Forest final : public Kernel {
     }
 
   private:
+    typedef std::uint32_t Bits __attribute__((vector_size(LANES * sizeof(float))));
+
     // Where sums are added to: float32 [stripes][targets][48], a target's place being target * step.
     struct Sums {
         float* sums;
@@ -55,12 +57,17 @@ class Forest final : public Kernel {
         int step;
     };
 
-    // Measured: walking costs 16 to 26 ns a row and tree, from 7 levels to 12; a test costs 0.035 ns a row with AVX-512,
-    // 0.065 with AVX2, 0.12 with SSE. Beyond this many tests walking is faster.
+    // Measured: walking costs 16 to 26 ns a row and tree, from 7 levels to 12; a test costs 0.035 ns a row with
+    // AVX-512, 0.065 with AVX2, 0.12 with SSE. Beyond this many tests walking is faster.
     static constexpr int most_tests = 48 * LANES;
     static constexpr int most_vectors = 6;
     static constexpr int word_leaves = 32;
     static constexpr int walked_rows = 8;
+#if defined(__AVX512F__)
+    static constexpr bool looks_up_words = true;
+#else
+    static constexpr bool looks_up_words = false;
+#endif
 
     void add_up(const float* block, int stripes, int rows, Sums to) const {
         const std::size_t size = static_cast<std::size_t>(stripes) * static_cast<std::size_t>(to.targets) * stripe_rows;
@@ -94,33 +101,24 @@ class Forest final : public Kernel {
             float* const target = sums + tree.target * to.step;
             Ints number[COUNT];
             if (tree.count == 1) {
-                leaves_of_word<COUNT>(tree.words[0], x, number, [](Ints, Ints found, Ints) { return found; });
-            } else {
+                test<COUNT>(tree.words[0], x, number);
 #pragma GCC unroll 6
-                for (int v = 0; v < COUNT; ++v) number[v] = Ints{};
-                for (int word = tree.count - 1; word >= 0; --word)
-                    leaves_of_word<COUNT>(tree.words[word], x, number, [&](Ints left, Ints found, Ints before) {
-                        return select(left != 0, (found & (word_leaves - 1)) + word * word_leaves, before);
-                    });
-            }
-            if (tree.count == 1) {
+                for (int v = 0; v < COUNT; ++v) number[v] = lowest_left(number[v]);
                 add_leaves<COUNT, 1>(tree, number, target, to);
-            } else if (tree.count == 2) {
-                add_leaves<COUNT, 2>(tree, number, target, to);
+            } else if (looks_up_words && layout_.values == 1) {
+                add_word_by_word<COUNT>(tree, x, target, to);
             } else {
+                number_leaves<COUNT>(tree, x, number);
                 add_leaves<COUNT, 0>(tree, number, target, to);
             }
         }
     }
 
-    // Does the tests of a word, and has take say, given the bits left, the place of the lowest and the number before,
-    // what the number of the leaf is.
-    template <int COUNT, typename Take>
-    NETSIEVE_INLINE void leaves_of_word(const ForestWord& word, const float* x, Ints (&number)[COUNT],
-                                        Take take) const {
-        Ints ruled_out[COUNT];
+    // Does the tests of a word: the bits of the leaves that they rule out.
+    template <int COUNT>
+    NETSIEVE_INLINE void test(const ForestWord& word, const float* x, Ints (&ruled_out)[COUNT]) const {
 #pragma GCC unroll 6
-        for (int v = 0; v < COUNT; ++v) ruled_out[v] = Ints{};
+        for (int v = 0; v < COUNT; ++v) ruled_out[v] = Ints{} + word.ruled_out;
         const ForestTest* test = word.first;
         for (; test < word.missing_left; ++test) {
             const Floats threshold = broadcast(test->threshold);
@@ -140,12 +138,50 @@ class Forest final : public Kernel {
                 ruled_out[v] =
                     ruled_out_if_above(ruled_out[v], load(column + place(v, layout_.columns)), threshold, bits);
         }
+    }
+
+    // The number of the lowest bit that is not ruled out, plus 31, in the five lowest bits: the exponent of a power of
+    // two tells which one it is, plus 127. Nothing of use where all are.
+    NETSIEVE_INLINE static Ints lowest_left(Ints ruled_out) {
+        const Bits bits = (Bits)ruled_out;
+        return bits_of(as_floats((Ints)(~bits & (bits + 1)))) >> 23;
+    }
+
+    // The places of a tree's leaves among all its words.
+    template <int COUNT>
+    NETSIEVE_INLINE void number_leaves(const TestedTree& tree, const float* x, Ints (&number)[COUNT]) const {
+#pragma GCC unroll 6
+        for (int v = 0; v < COUNT; ++v) number[v] = Ints{};
+        for (int word = tree.count - 1; word >= 0; --word) {
+            Ints ruled_out[COUNT];
+            test<COUNT>(tree.words[word], x, ruled_out);
+#pragma GCC unroll 6
+            for (int v = 0; v < COUNT; ++v) {
+                const Ints found = (lowest_left(ruled_out[v]) & (word_leaves - 1)) | (word * word_leaves);
+                number[v] = select(ruled_out[v] != -1, found, number[v]);
+            }
+        }
+    }
+
+    // Adds the leaves of a tree of several words and one value, looked up in each word: faster than gathering them at
+    // the end where a word's leaves fit in two registers.
+    template <int COUNT>
+    NETSIEVE_INLINE void add_word_by_word(const TestedTree& tree, const float* x, float* target, Sums to) const {
+        Floats leaf[COUNT];
+#pragma GCC unroll 6
+        for (int v = 0; v < COUNT; ++v) leaf[v] = zeros();
+        for (int word = tree.count - 1; word >= 0; --word) {
+            Ints ruled_out[COUNT];
+            test<COUNT>(tree.words[word], x, ruled_out);
+            const float* const leaves = tree.leaves + word * word_leaves;
+#pragma GCC unroll 6
+            for (int v = 0; v < COUNT; ++v)
+                leaf[v] = select(ruled_out[v] != -1, looked_up<1>(leaves, lowest_left(ruled_out[v])), leaf[v]);
+        }
 #pragma GCC unroll 6
         for (int v = 0; v < COUNT; ++v) {
-            const Ints left = ~ruled_out[v];
-            // The exponent of a power of two tells which one it is, plus 127
-            const Ints found = bits_of(as_floats(left & -left)) >> 23;
-            number[v] = take(left, found, number[v]);
+            float* const sum = target + place(v, to.targets);
+            store(sum, load(sum) + leaf[v]);
         }
     }
 
@@ -167,7 +203,7 @@ class Forest final : public Kernel {
 #endif
     }
 
-    // Adds the values of the leaves of these numbers, of which, with one or two words, the low bits count.
+    // Adds the values of the leaves at these places; with one word, their five lowest bits count.
     template <int COUNT, int WORDS>
     NETSIEVE_INLINE void add_leaves(const TestedTree& tree, const Ints (&number)[COUNT], float* target, Sums to) const {
         const float* leaves = tree.leaves;
@@ -185,13 +221,7 @@ class Forest final : public Kernel {
     template <int WORDS>
     NETSIEVE_INLINE static Floats looked_up(const float* leaves, Ints number) {
 #if defined(__AVX512F__)
-        if constexpr (WORDS == 1 || WORDS == 2) {
-            const __m512 low = _mm512_permutex2var_ps(load(leaves), (__m512i)number, load(leaves + 16));
-            if constexpr (WORDS == 1) return low;
-            const __m512 high = _mm512_permutex2var_ps(load(leaves + 32), (__m512i)number, load(leaves + 48));
-            const __mmask16 is_high = _mm512_test_epi32_mask((__m512i)number, _mm512_set1_epi32(word_leaves));
-            return _mm512_mask_blend_ps(is_high, low, high);
-        }
+        if constexpr (WORDS == 1) return _mm512_permutex2var_ps(load(leaves), (__m512i)number, load(leaves + 16));
         return _mm512_i32gather_ps((__m512i)number, leaves, sizeof(float));
 #else
         const Ints place = WORDS == 1 ? number & (word_leaves - 1) : number;

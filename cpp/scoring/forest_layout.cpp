@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <memory>
 #include <stdexcept>
+#include <utility>
 #include <vector>
 
 namespace netsieve {
@@ -11,6 +13,7 @@ namespace netsieve {
 namespace {
 
 constexpr int word_bits = 32;
+constexpr std::size_t tests_per_word = 4;  // that take as long as what a word costs beside its tests
 constexpr std::int32_t most_columns = 1 << 16;
 constexpr std::int32_t most_targets = 1 << 16;
 constexpr std::int32_t most_values = 64;
@@ -54,7 +57,27 @@ void check_tree(const ForestParameters& given, std::size_t first, std::size_t en
     for (std::size_t node = first + 1; node < end; ++node) expect(has_parent[node], "a node follows no other");
 }
 
-TreeShape shape_of(const ForestParameters& given, std::size_t root) {
+// For each node, a leaf that gives all rows the values that they get there, or -1: a leaf itself, and a split between
+// leaves of the same values. In isolation forests a fifth of the splits are such.
+std::vector<std::int32_t> leaves_standing_for(const ForestParameters& given) {
+    std::vector<std::int32_t> leaf(given.column.size, -1);
+    const auto values_of = [&](std::int32_t node) {
+        return given.value.data + static_cast<std::size_t>(node) * static_cast<std::size_t>(given.values);
+    };
+    for (std::size_t node = leaf.size(); node-- > 0;) {  // those that follow a node stand behind it
+        if (given.column[node] < 0) {
+            leaf[node] = static_cast<std::int32_t>(node);
+            continue;
+        }
+        const std::int32_t left = leaf[static_cast<std::size_t>(given.left[node])];
+        const std::int32_t right = leaf[static_cast<std::size_t>(given.right[node])];
+        if (left >= 0 && right >= 0 && std::equal(values_of(left), values_of(left) + given.values, values_of(right)))
+            leaf[node] = left;
+    }
+    return leaf;
+}
+
+TreeShape shape_of(const ForestParameters& given, const std::vector<std::int32_t>& leaf, std::size_t root) {
     struct Open {
         std::int32_t node;
         std::int32_t split;  // whose right child it is, or -1
@@ -67,8 +90,8 @@ TreeShape shape_of(const ForestParameters& given, std::size_t root) {
         const auto leaves = static_cast<std::int32_t>(shape.leaves.size());
         if (split >= 0) shape.splits[static_cast<std::size_t>(split)].last = leaves;
         const auto at = static_cast<std::size_t>(node);
-        if (given.column[at] < 0) {
-            shape.leaves.push_back(node);
+        if (leaf[at] >= 0) {
+            shape.leaves.push_back(leaf[at]);
             continue;
         }
         open.push_back({given.right[at], static_cast<std::int32_t>(shape.splits.size())});
@@ -78,19 +101,51 @@ TreeShape shape_of(const ForestParameters& given, std::size_t root) {
     return shape;
 }
 
-std::size_t count_tests(const TreeShape& shape) {
-    std::size_t tests = 0;
-    for (const Split& split : shape.splits)
-        tests += static_cast<std::size_t>((split.last - 1) / word_bits - split.first / word_bits + 1);
-    return tests;
+// Where the words of a tree begin among its leaves, and the tests of all words together.
+struct Cuts {
+    std::vector<std::int32_t> first;
+    std::size_t tests;
+};
+
+// Cuts the leaves so that few splits have left leaves in several words, which cost a test in each.
+Cuts cuts_of(const TreeShape& shape) {
+    const std::size_t leaves = shape.leaves.size();
+    // Splits whose left leaves begin before a leaf, and end before or with it
+    std::vector<std::size_t> begun(leaves + 1), ended(leaves + 1);
+    for (const Split& split : shape.splits) {
+        ++begun[static_cast<std::size_t>(split.first) + 1];
+        ++ended[static_cast<std::size_t>(split.last)];
+    }
+    for (std::size_t leaf = 1; leaf <= leaves; ++leaf) {
+        begun[leaf] += begun[leaf - 1];
+        ended[leaf] += ended[leaf - 1];
+    }
+    struct Best {
+        std::size_t cost;
+        std::size_t tests;
+        std::size_t first;  // of the last word
+    };
+    std::vector<Best> best(leaves + 1, {SIZE_MAX, 0, 0});
+    best[0].cost = 0;
+    for (std::size_t end = 1; end <= leaves; ++end)
+        for (std::size_t first = end > word_bits ? end - word_bits : 0; first < end; ++first) {
+            const std::size_t tests = begun[end] - ended[first];
+            const std::size_t cost = best[first].cost + tests + tests_per_word;
+            if (cost < best[end].cost) best[end] = {cost, best[first].tests + tests, first};
+        }
+    Cuts cuts{{}, best[leaves].tests};
+    for (std::size_t end = leaves; end > 0; end = best[end].first)
+        cuts.first.push_back(static_cast<std::int32_t>(best[end].first));
+    std::reverse(cuts.first.begin(), cuts.first.end());
+    return cuts;
 }
 
-// The bits of a word that a split rules out.
-std::uint32_t ruled_out(const Split& split, int word) {
-    const int first = std::max(split.first - word * word_bits, 0);
-    const int last = std::min(split.last - word * word_bits, word_bits);
+// The bits from first up to last of a word.
+std::int32_t bits_between(std::int32_t first, std::int32_t last) {
+    first = std::max(first, 0);
+    last = std::min(last, word_bits);
     if (first >= last) return 0;
-    return static_cast<std::uint32_t>(((std::uint64_t{1} << (last - first)) - 1) << first);
+    return static_cast<std::int32_t>(((std::uint64_t{1} << (last - first)) - 1) << first);
 }
 
 }  // namespace
@@ -104,9 +159,11 @@ struct ForestLayout::Store {
     std::vector<float> walked_leaves;
     FloatBuffer leaves;
 
-    void add_tested(const ForestParameters& given, const TreeShape& shape) {
-        const std::size_t count = (shape.leaves.size() + word_bits - 1) / word_bits;
-        for (std::size_t word = 0; word < count; ++word) {
+    void add_tested(const ForestParameters& given, const TreeShape& shape, const Cuts& cuts) {
+        for (std::size_t word = 0; word < cuts.first.size(); ++word) {
+            const std::int32_t leaf = cuts.first[word];
+            const auto all = static_cast<std::int32_t>(shape.leaves.size());
+            const std::int32_t leaves = (word + 1 < cuts.first.size() ? cuts.first[word + 1] : all) - leaf;
             const std::size_t first = tests.size();
             std::size_t missing_left = first;
             for (const bool is_left : {false, true}) {
@@ -114,31 +171,34 @@ struct ForestLayout::Store {
                 missing_left = tests.size();
                 for (const Split& split : shape.splits) {
                     const auto node = static_cast<std::size_t>(split.node);
-                    const std::uint32_t bits = ruled_out(split, static_cast<int>(word));
+                    const std::int32_t bits = bits_between(split.first - leaf, std::min(split.last - leaf, leaves));
                     if (bits && given.missing_left[node] == is_left)
                         tests.push_back({static_cast<std::uint32_t>(given.column[node]) * stripe_rows,
-                                         given.threshold[node], static_cast<std::int32_t>(bits)});
+                                         given.threshold[node], bits});
                 }
                 std::sort(tests.begin() + start, tests.end(),
                           [](const ForestTest& a, const ForestTest& b) { return a.offset < b.offset; });
             }
-            words.push_back({tests.data() + first, tests.data() + missing_left, tests.data() + tests.size()});
+            words.push_back({tests.data() + first, tests.data() + missing_left, tests.data() + tests.size(),
+                             bits_between(leaves, word_bits)});
         }
     }
 
-    void add_walked(const ForestParameters& given, std::size_t first, std::size_t end) {
-        std::int32_t leaf = 0;
+    void add_walked(const ForestParameters& given, const std::vector<std::int32_t>& leaf, std::size_t first,
+                    std::size_t end) {
+        std::int32_t leaves = 0;
         for (std::size_t node = first; node < end; ++node) {
-            const bool is_leaf = given.column[node] < 0;
+            const bool is_leaf = leaf[node] >= 0;
             const auto own = static_cast<std::int32_t>(node - first);
             const auto base = static_cast<std::int32_t>(first);
             nodes.push_back({{is_leaf ? own : given.left[node] - base, is_leaf ? own : given.right[node] - base},
                              is_leaf ? 0 : static_cast<std::uint32_t>(given.column[node]) * stripe_rows,
                              given.threshold[node],
                              given.missing_left[node],
-                             is_leaf ? leaf++ : 0});
+                             is_leaf ? leaves++ : 0});
             if (is_leaf) {
-                const float* const from = given.value.data + node * static_cast<std::size_t>(given.values);
+                const float* const from =
+                    given.value.data + static_cast<std::size_t>(leaf[node]) * static_cast<std::size_t>(given.values);
                 walked_leaves.insert(walked_leaves.end(), from, from + given.values);
             }
         }
@@ -173,9 +233,17 @@ ForestLayout::ForestLayout(const ForestParameters& given, int most_tests)
                "a tree adds to a target that is not there");
     }
 
-    auto store = std::make_unique<Store>();
     std::vector<bool> has_parent(nodes);
-    std::vector<TreeShape> shapes;  // of the tested trees
+    for (std::size_t tree = 0; tree < trees; ++tree)
+        check_tree(given, static_cast<std::size_t>(given.root[tree]), end_of(tree), has_parent);
+    const std::vector<std::int32_t> leaf = leaves_standing_for(given);
+
+    auto store = std::make_unique<Store>();
+    struct Shape {
+        TreeShape tree;
+        Cuts cuts;
+    };
+    std::vector<Shape> shapes;  // of the tested trees
     struct Start {
         std::size_t node;
         std::size_t leaf;
@@ -184,19 +252,18 @@ ForestLayout::ForestLayout(const ForestParameters& given, int most_tests)
     std::size_t tests = 0, words = 0;
     for (std::size_t tree = 0; tree < trees; ++tree) {
         const auto root = static_cast<std::size_t>(given.root[tree]), end = end_of(tree);
-        check_tree(given, root, end, has_parent);
-        TreeShape shape = shape_of(given, root);
-        const std::size_t count = count_tests(shape);
-        if (count > static_cast<std::size_t>(most_tests)) {
+        TreeShape shape = shape_of(given, leaf, root);
+        Cuts cuts = cuts_of(shape);
+        if (cuts.tests > static_cast<std::size_t>(most_tests)) {
             store->walked.push_back({nullptr, given.target[tree], nullptr});
             starts.push_back({store->nodes.size(), store->walked_leaves.size()});
-            store->add_walked(given, root, end);
+            store->add_walked(given, leaf, root, end);
         } else {
-            const std::size_t tree_words = (shape.leaves.size() + word_bits - 1) / word_bits;
-            store->tested.push_back({nullptr, static_cast<std::int32_t>(tree_words), given.target[tree], nullptr});
-            tests += count;
-            words += tree_words;
-            shapes.push_back(std::move(shape));
+            const std::size_t count = cuts.first.size();
+            store->tested.push_back({nullptr, static_cast<std::int32_t>(count), given.target[tree], nullptr});
+            tests += cuts.tests;
+            words += count;
+            shapes.push_back({std::move(shape), std::move(cuts)});
         }
     }
 
@@ -209,14 +276,17 @@ ForestLayout::ForestLayout(const ForestParameters& given, int most_tests)
         TestedTree& tree = store->tested[i];
         tree.words = store->words.data() + store->words.size();
         tree.leaves = leaves;
-        store->add_tested(given, shapes[i]);
-        const std::size_t places = static_cast<std::size_t>(tree.count) * word_bits;
-        for (std::size_t leaf = 0; leaf < shapes[i].leaves.size(); ++leaf) {
-            const std::size_t place = leaf / word_bits * word_bits + (leaf + word_bits - 1) % word_bits;
+        const auto& [shape, cuts] = shapes[i];
+        store->add_tested(given, shape, cuts);
+        const std::size_t places = cuts.first.size() * word_bits;
+        std::size_t word = 0;
+        for (std::size_t number = 0; number < shape.leaves.size(); ++number) {
+            if (word + 1 < cuts.first.size() && static_cast<std::int32_t>(number) == cuts.first[word + 1]) ++word;
+            const std::size_t bit = number - static_cast<std::size_t>(cuts.first[word]);
+            const std::size_t place = word * word_bits + (bit + word_bits - 1) % word_bits;
+            const auto from = static_cast<std::size_t>(shape.leaves[number]) * static_cast<std::size_t>(values);
             for (std::size_t j = 0; j < static_cast<std::size_t>(values); ++j)
-                leaves[j * places + place] =
-                    given
-                        .value[static_cast<std::size_t>(shapes[i].leaves[leaf]) * static_cast<std::size_t>(values) + j];
+                leaves[j * places + place] = given.value[from + j];
         }
         leaves += places * static_cast<std::size_t>(values);
     }

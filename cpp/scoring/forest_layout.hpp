@@ -44,11 +44,12 @@ struct ForestTest {
     std::int32_t ruled_out;
 };
 
-// Tests of 32 leaves of a tree.
+// Tests of up to 32 leaves of a tree.
 struct ForestWord {
     const ForestTest* first;
     const ForestTest* missing_left;  // from here on, missing values go left
     const ForestTest* end;
+    std::int32_t ruled_out;  // bits of no leaf
 };
 
 // A tree that is tested as a whole.
@@ -56,7 +57,7 @@ struct TestedTree {
     const ForestWord* words;  // of the leaves from left to right
     std::int32_t count;       // of words
     std::int32_t target;
-    const float* leaves;  // [values][32 * count], 64-byte aligned; leaf i of a word stands at (i + 31) % 32
+    const float* leaves;  // [values][count][32], 64-byte aligned; leaf i of a word stands at (i + 31) % 32
 };
 
 // A node of a tree that is walked through, because it has too many leaves.

@@ -8,6 +8,7 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 
 #include "block.hpp"
 #include "parameters.hpp"
@@ -22,6 +23,8 @@ using IntVector = nanobind::ndarray<const std::int32_t, nanobind::ndim<1>, nanob
 
 template <typename Array>
 auto values_of(const Array& array) {
+    if (reinterpret_cast<std::uintptr_t>(array.data()) % alignof(std::remove_pointer_t<decltype(array.data())>))
+        throw std::invalid_argument("an array does not lie at an address of its type");
     return Values<std::remove_const_t<std::remove_pointer_t<decltype(array.data())>>>{array.data(), array.size()};
 }
 

@@ -51,11 +51,21 @@ def test_inspect(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_flow_model(tmp_path / "m.onnx")
     assert main(["inspect", str(tmp_path / "m.onnx")]) == 0
     text = capsys.readouterr().out
-    for word in ("autoencoder", "Dport", "fpr:0.01", "default", "ignored (label): Label", "rows.train"):
+    for word in (
+        "autoencoder",
+        "scored by",
+        "native (",
+        "Dport",
+        "fpr:0.01",
+        "default",
+        "ignored (label): Label",
+        "rows.train",
+    ):
         assert word in text
     assert main(["inspect", str(tmp_path / "m.onnx"), "--json"]) == 0
     content = json.loads(capsys.readouterr().out)
     assert content["default_threshold"] == "fpr:0.01"
+    assert content["backend"].startswith("native (")
     assert len(content["sha256"]) == 64
     assert {"schema", "calibration", "thresholds", "provenance", "detector"} <= set(content)
 

@@ -64,6 +64,28 @@ def test_writes_the_scores_and_the_summary(model: str, folder: Path, capsys: pyt
     assert left_over(folder) == {"flows.csv", "out.parquet", "s.json"}
 
 
+def test_backends_are_chosen_and_told(
+    model: str, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NETSIEVE_CPU", "portable")
+    written = {}
+    for backend, told in {
+        "auto": "native (portable)",
+        "native": "native (portable)",
+        "onnxruntime": "onnxruntime",
+    }.items():
+        arguments = ["-o", f"{backend}.parquet", "--backend", backend, "--json-summary", "s.json"]
+        assert main(["score", model, "flows.csv", *arguments]) == 0
+        assert f"scored by    {told}\n" in capsys.readouterr().out
+        assert json.loads(Path("s.json").read_text())["backend"] == told
+        written[backend] = pl.read_parquet(f"{backend}.parquet")["anomaly_score"].to_numpy()
+    assert (written["auto"] == written["native"]).all()
+    assert written["native"] == pytest.approx(written["onnxruntime"], rel=1e-4)
+    monkeypatch.setenv("NETSIEVE_CPU", "mmx")
+    assert main(["score", model, "flows.csv", "-o", "out.parquet"]) == 1
+    assert "NETSIEVE_CPU is 'mmx'" in one_line(capsys)
+
+
 def test_options_reach_the_job(model: str, folder: Path) -> None:
     arguments = ["--keep", "Proto,Sport", "--threads", "2", "--batch-size", "64", "--top", "9", "--min-score", "0"]
     assert main(["score", model, "flows.csv", "-o", "out.csv", *arguments, "--only-anomalies"]) == 0
