@@ -52,6 +52,16 @@ test-slow: install  ## the suites of more than ten seconds each: memory bounds, 
 test-random: install  ## the tests with random examples: run it now and then, and keep what it finds as @example
 	HYPOTHESIS_PROFILE=random "$(BIN)/pytest" -m "not slow"
 
+# Python itself is built without the sanitizers, so that theirs and the C++ library must be there before it
+SANITIZED := $(CURDIR)/build/sanitized
+SANITIZED_TESTS ?= tests/kernels/test_scoring_kernels.py tests/scoring/test_native.py
+.PHONY: test-sanitized
+test-sanitized: install  ## the scoring kernels of every instruction set under the address and undefined behaviour sanitizers
+	"$(BIN)/pip" install --quiet --no-deps --no-build-isolation --upgrade --target "$(SANITIZED)" \
+	  --config-settings=cmake.define.NETSIEVE_SANITIZE=ON --config-settings=build-dir=build/sanitizing $(PIP_ARGS) .
+	LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-name=libstdc++.so)" ASAN_OPTIONS=detect_leaks=0 \
+	  PYTHONPATH="$(SANITIZED)" "$(BIN)/pytest" $(SANITIZED_TESTS)
+
 .PHONY: fuzz
 fuzz: | system-packages  ## the native readers under sanitizers, ten minutes of fuzzing each (cpp/fuzz/README.md)
 	$(MAKE) --no-print-directory -C cpp/fuzz

@@ -57,6 +57,12 @@ struct DenseLayerParameters {
     float slope;
 };
 
+// Columns of which one is 1 and the others are 0, in every row.
+struct OneHotColumns {
+    std::int32_t first;
+    std::int32_t count;
+};
+
 enum class Aggregation { sum, log_mean, absolute };
 
 // Errors e_j of the columns rebuilt by the layers: weight_j * r_j^2, log(1 + weight_j * r_j^2) * share or
@@ -64,6 +70,7 @@ enum class Aggregation { sum, log_mean, absolute };
 struct DenseAutoencoderParameters {
     Values<DenseLayerParameters> encoder;
     Values<DenseLayerParameters> decoder;
+    Values<OneHotColumns> one_hot;  // of the columns that the encoder takes, in order
     Aggregation aggregation;
     FloatValues error_weight;  // [columns]
     float share;               // 1 but for log_mean

@@ -40,10 +40,14 @@ Aggregation aggregation_named(const std::string& name) {
 std::shared_ptr<Kernel> dense_autoencoder(const std::string& variant, const std::vector<Layer>& encoder,
                                           const std::vector<Layer>& decoder, const std::string& aggregation,
                                           const FloatVector& error_weight, float share, const IntVector& feature,
-                                          int features, const std::optional<Layer>& latent, float latent_divisor) {
+                                          int features, const std::optional<Layer>& latent, float latent_divisor,
+                                          const std::vector<std::tuple<int, int>>& one_hot) {
     const auto first = parameters_of(encoder), second = parameters_of(decoder);
+    std::vector<OneHotColumns> hot;
+    for (const auto& [from, count] : one_hot) hot.push_back({from, count});
     DenseAutoencoderParameters parameters{.encoder = {first.data(), first.size()},
                                           .decoder = {second.data(), second.size()},
+                                          .one_hot = {hot.data(), hot.size()},
                                           .aggregation = aggregation_named(aggregation),
                                           .error_weight = values_of(error_weight),
                                           .share = share,
@@ -62,6 +66,7 @@ void register_dense_kernels(nb::module_& module) {
         "dense_autoencoder", dense_autoencoder, nb::arg("variant"), nb::arg("encoder"), nb::arg("decoder"),
         nb::arg("aggregation"), nb::arg("error_weight"), nb::arg("share"), nb::arg("feature"), nb::arg("features"),
         nb::arg("latent").none() = nb::none(), nb::arg("latent_divisor") = 1.0f,
+        nb::arg("one_hot") = std::vector<std::tuple<int, int>>(),
         "Return the kernel of netsieve.engine.detectors.dense_autoencoder.DenseAutoencoder.\n\n"
         "Parameters\n----------\n"
         "variant\n    One of scoring_variants().\n"
@@ -73,7 +78,8 @@ void register_dense_kernels(nb::module_& module) {
         "feature\n    int32 [columns]: the feature of each column.\n"
         "features\n    Number of features.\n"
         "latent\n    A linear layer over the code, the squares of whose outputs are added to the score.\n"
-        "latent_divisor\n    What the logarithm of the latent distance is divided by.\n\n"
+        "latent_divisor\n    What the logarithm of the latent distance is divided by.\n"
+        "one_hot\n    First and number of columns of which, in every row, one is 1 and the others are 0, in order.\n\n"
         "Raises\n------\n"
         "ValueError\n    Sizes do not fit together, or the machine lacks the variant.");
 }

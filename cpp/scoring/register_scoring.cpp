@@ -3,6 +3,7 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include <cstring>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -17,16 +18,16 @@ namespace nb = nanobind;
 
 namespace netsieve {
 
-namespace {
-
-using Records = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
-using BoolVector = nb::ndarray<const bool, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
-
 View view_named(const std::string& name) {
     if (name == "prepared") return View::prepared;
     if (name == "unscaled") return View::unscaled;
     throw std::invalid_argument("there is no view '" + name.substr(0, 40) + "'");
 }
+
+namespace {
+
+using Records = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+using BoolVector = nb::ndarray<const bool, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
 std::shared_ptr<Preparation> preparation(const std::string& variant, int features, const std::string& view,
                                          const IntVector& number_feature, const BoolVector& signed_log,
@@ -64,11 +65,27 @@ nb::object new_array(float*& data, std::vector<std::size_t> shape) {
     return nb::cast(nb::ndarray<nb::numpy, float>(data, shape.size(), shape.data(), owner));
 }
 
-void check_width(const Plan& plan, const Records& x) {
-    if (x.shape(1) != static_cast<std::size_t>(plan.features()))
-        throw std::invalid_argument("the rows have " + std::to_string(x.shape(1)) + " features, where " +
-                                    std::to_string(plan.features()) + " are expected");
-}
+// Rows of the plan's features, copied where they lie at odd addresses, as those of a file mapped into memory may.
+class CheckedRows {
+  public:
+    CheckedRows(const Plan& plan, const Records& x) : data_(x.data()), rows_(x.shape(0)) {
+        if (x.shape(1) != static_cast<std::size_t>(plan.features()))
+            throw std::invalid_argument("the rows have " + std::to_string(x.shape(1)) + " features, where " +
+                                        std::to_string(plan.features()) + " are expected");
+        if (reinterpret_cast<std::uintptr_t>(data_) % alignof(float) == 0) return;
+        copy_ = FloatBuffer(x.size());
+        std::memcpy(copy_.data(), static_cast<const void*>(data_), x.size() * sizeof(float));
+        data_ = copy_.data();
+    }
+
+    const float* data() const { return data_; }
+    std::size_t count() const { return rows_; }
+
+  private:
+    const float* data_;
+    std::size_t rows_;
+    FloatBuffer copy_;
+};
 
 }  // namespace
 
@@ -151,15 +168,15 @@ void register_scoring(nb::module_& module) {
         .def(
             "score",
             [](const Plan& plan, const Records& x) {
-                check_width(plan, x);
+                const CheckedRows checked(plan, x);
                 float* scores = nullptr;
-                const std::size_t rows = x.shape(0);
+                const std::size_t rows = checked.count();
                 nb::object result = new_array(scores, {rows});
                 if (rows < 2) {
-                    plan.score(x.data(), rows, scores);  // shorter than giving the GIL away and waiting for it
+                    plan.score(checked.data(), rows, scores);  // shorter than giving the GIL away and waiting for it
                 } else {
                     nb::gil_scoped_release unlocked;
-                    plan.score(x.data(), rows, scores);
+                    plan.score(checked.data(), rows, scores);
                 }
                 return result;
             },
@@ -170,12 +187,12 @@ void register_scoring(nb::module_& module) {
         .def(
             "feature_error",
             [](const Plan& plan, const Records& x) {
-                check_width(plan, x);
+                const CheckedRows checked(plan, x);
                 float* errors = nullptr;
-                const std::size_t rows = x.shape(0);
+                const std::size_t rows = checked.count();
                 nb::object result = new_array(errors, {rows, x.shape(1)});
                 nb::gil_scoped_release unlocked;
-                plan.feature_error(x.data(), rows, errors);
+                plan.feature_error(checked.data(), rows, errors);
                 return result;
             },
             nb::arg("x").noconvert(),
@@ -186,13 +203,13 @@ void register_scoring(nb::module_& module) {
         .def(
             "columns",
             [](const Plan& plan, const Records& x, const std::string& view) {
-                check_width(plan, x);
+                const CheckedRows checked(plan, x);
                 float* columns = nullptr;
-                const std::size_t rows = x.shape(0);
+                const std::size_t rows = checked.count();
                 const View wanted = view_named(view);
                 nb::object result = new_array(columns, {rows, static_cast<std::size_t>(plan.columns(wanted))});
                 nb::gil_scoped_release unlocked;
-                plan.columns(wanted, x.data(), rows, columns);
+                plan.columns(wanted, checked.data(), rows, columns);
                 return result;
             },
             nb::arg("x").noconvert(), nb::arg("view"),

@@ -8,6 +8,7 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 
 #include "block.hpp"
 #include "parameters.hpp"
@@ -22,6 +23,8 @@ using IntVector = nanobind::ndarray<const std::int32_t, nanobind::ndim<1>, nanob
 
 template <typename Array>
 auto values_of(const Array& array) {
+    if (reinterpret_cast<std::uintptr_t>(array.data()) % alignof(std::remove_pointer_t<decltype(array.data())>))
+        throw std::invalid_argument("an array does not lie at an address of its type");
     return Values<std::remove_const_t<std::remove_pointer_t<decltype(array.data())>>>{array.data(), array.size()};
 }
 
@@ -31,7 +34,13 @@ inline std::int32_t size_of(std::size_t size) {
     return static_cast<std::int32_t>(size);
 }
 
-void register_scoring(nanobind::module_& module);        // plans and the preparation of records
-void register_dense_kernels(nanobind::module_& module);  // dense networks
+// Throws std::invalid_argument.
+View view_named(const std::string& name);
+
+void register_scoring(nanobind::module_& module);         // plans and the preparation of records
+void register_dense_kernels(nanobind::module_& module);   // dense networks
+void register_forest_kernels(nanobind::module_& module);   // trees
+void register_layered_kernels(nanobind::module_& module);  // classifiers, normal distributions, hyperplanes
+void register_nearest_kernels(nanobind::module_& module);  // stored rows, and ensembles by tail ranks
 
 }  // namespace netsieve

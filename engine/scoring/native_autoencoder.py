@@ -72,6 +72,7 @@ def recognise(graph: RecognisedGraph, columns: RecognisedColumns, variant: str) 
         columns.n_features,
         latent,
         float(columns.width),
+        columns.one_hot(),
     )
     return RecognisedCore((kernel,), score, errors.name)
 

@@ -74,6 +74,16 @@ class RecognisedColumns:
         of_categories: int = sum(table.shape[1] for _, table in self._categories[1])
         return self._number_count + len(self._indicators[1]) + of_categories
 
+    def one_hot(self) -> list[tuple[int, int]]:
+        """Return first and number of the columns of each category of which one is 1 and the others 0 in every row."""
+        found, first = [], self._number_count + len(self._indicators[1])
+        for _, table in self._categories[1]:
+            hot = table[:, 1:]
+            if hot.shape[1] and ((hot == 1).sum(axis=1) == 1).all() and ((hot == 0) | (hot == 1)).all():
+                found.append((first + 1, hot.shape[1]))
+            first += table.shape[1]
+        return found
+
     def preparation(self, view: View, variant: str) -> ScoringPreparation | None:
         """Return what prepares a view; None if no kernel asked for it."""
         if view not in self._views:

@@ -123,7 +123,8 @@ class RecognisedGraph:
             raise NotRecognisedError(f"the constant {self._scope + name!r} has the shape {list(array.shape)[:8]}")
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise NotRecognisedError(f"the constant {self._scope + name!r} is not finite")
-        return array
+        # In the file it lies at any byte
+        return array if array.flags.aligned else array.copy()
 
     def number(self, name: str, value: float | None = None) -> float:
         """Return a float32 scalar, which must be ``value`` unless that is None."""

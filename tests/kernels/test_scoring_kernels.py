@@ -60,7 +60,7 @@ def random_core(sizes, code, aggregation, latent, seed=0):
     return DenseAutoencoder(tuple(layers[:code]), tuple(layers[code:]), weight, aggregation, center, whitening)
 
 
-def kernel_of(variant, core):
+def kernel_of(variant, core, one_hot=()):
     """Return the native kernel of an autoencoder over columns that are features."""
     encoder, decoder = (
         [(layer.weight, layer.bias, SLOPES[layer.activation]) for layer in part]
@@ -83,13 +83,18 @@ def kernel_of(variant, core):
         width,
         latent,
         float(width),
+        list(one_hot),
     )
 
 
-def plan_of(variant, core):
+def plan_of(variant, core, one_hot=()):
     width = len(core.error_weight)
     return ScoringPlan(
-        variant, prepared=numbers(variant, width), unscaled=None, kernels=[kernel_of(variant, core)], explained=0
+        variant,
+        prepared=numbers(variant, width),
+        unscaled=None,
+        kernels=[kernel_of(variant, core, one_hot)],
+        explained=0,
     )
 
 
@@ -160,6 +165,36 @@ def test_autoencoders_of_any_shape_follow_float64(sizes, aggregation, latent, ro
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("counts", [(1,), (5, 6), (16, 17), (32, 33, 2), (35,), (48, 49), (64, 65), (80, 7)])
+def test_one_hot_columns_are_looked_up(variant, counts):
+    rng = np.random.default_rng(sum(counts))
+    parts, one_hot, width = [], [], 0
+    for count in counts:
+        parts += [rng.normal(size=(500, 1)), np.eye(count)[rng.integers(0, count, 500)]]
+        one_hot.append((width + 1, count))
+        width += 1 + count
+    x = np.ascontiguousarray(np.hstack(parts), dtype=np.float32)
+    for outputs in (3, 30):
+        core = random_core((width, outputs, width), 1, "sum", latent=True)
+        plan = plan_of(variant, core, one_hot)
+        scores = plan.score(x)
+        assert_scores(scores, core.score(x))
+        np.testing.assert_allclose(plan.feature_error(x), core.column_errors(x), rtol=1e-4, atol=1e-4)
+        for rows in (1, 17, 49):
+            np.testing.assert_array_equal(plan.score(x[:rows]), scores[:rows])
+        # Whatever the columns hold, nothing else is read
+        for wrong in (x * 1e9, np.full_like(x, np.nan), -x):
+            assert plan.score(wrong).shape == (500,)
+
+
+@pytest.mark.parametrize("one_hot", [[(0, 9)], [(-1, 7)], [(7, 2)], [(1, 6), (6, 2)], [(4, -1)], [(2**31 - 1, 7)]])
+def test_one_hot_columns_that_are_not_there_are_refused(one_hot):
+    core = random_core((8, 3, 8), 1, "sum", latent=False)
+    with pytest.raises(ValueError, match="one-hot"):
+        kernel_of(VARIANTS[0], core, one_hot)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
 def test_a_score_does_not_depend_on_the_rows_around_it(variant):
     core = random_core((13, 24, 5, 24, 13), 2, "log_mean", latent=True)
     x = np.random.default_rng(2).normal(size=(1000, 13)).astype(np.float32)
@@ -195,6 +230,19 @@ def test_rows_are_transposed_and_back(variant, width):
         np.testing.assert_array_equal(plan.columns(x[:rows], "prepared"), x[:rows])
     with pytest.raises(ValueError, match="does not prepare"):
         plan.columns(x, "unscaled")
+
+
+def test_rows_and_weights_may_lie_anywhere_or_are_refused():
+    core = random_core((5, 3, 5), 1, "sum", latent=False)
+    plan = plan_of(VARIANTS[0], core)
+    x = np.random.default_rng(5).normal(size=(50, 5)).astype(np.float32)
+    odd = np.frombuffer(b"\0" + x.tobytes(), dtype=np.uint8)[1:].view(np.float32).reshape(x.shape)
+    assert not odd.flags.aligned
+    np.testing.assert_array_equal(plan.score(odd), plan.score(x))
+    np.testing.assert_array_equal(plan.feature_error(odd), plan.feature_error(x))
+    layer = (odd, np.zeros(5, np.float32), 1.0)
+    with pytest.raises(ValueError, match="address of its type"):
+        dense_autoencoder(VARIANTS[0], [layer], [layer], "sum", odd[0], 1.0, np.arange(5, dtype=np.int32), 5)
 
 
 def extremes():
