@@ -1,8 +1,8 @@
 """The page of detection quality: ``python -m netsieve.bench.results`` measures and writes docs/results.md.
 
-What was measured is kept in benchmarks/ (quality, ensemble, neighbours, detectors, hybrid, sequences, ablation); the
-page is made from these files, so that no figure on it is typed by hand. All but the ablation is measured unless a
-part is asked for.
+What was measured is kept in benchmarks/ (quality, ensemble, neighbours, detectors, hybrid, sequences, ablation,
+combinations); the page is made from these files, so that no figure on it is typed by hand. All but the last two, which
+served to choose defaults, is measured unless a part is asked for.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from typing import Any, Final
 
 from netsieve.bench.ablation import compare_variants
 from netsieve.bench.aim_page import AIMS
-from netsieve.bench.datasets import BY_FILE_SETS, SETS, LabelledSet, load_set
+from netsieve.bench.combinations import measure_combinations
+from netsieve.bench.datasets import BY_FILE_SETS, DEVELOPMENT_SETS, SETS, LabelledSet, load_set
 from netsieve.bench.detectors import LARGEST_SET, measure_detectors, measure_hybrid
 from netsieve.bench.machine import describe_machine
 from netsieve.bench.measurement import read_measurements, write_measurement
@@ -34,6 +35,7 @@ ABLATION_SEEDS: Final = (0,)
 QUICK_ROWS: Final = 5_000
 QUALITY_FILE: Final = "quality.json"
 ENSEMBLE_FILE: Final = "ensemble.json"
+COMBINATIONS_FILE: Final = "combinations.json"
 ABLATION_FILE: Final = "ablation.json"
 NEIGHBOURS_FILE: Final = "neighbours.json"
 DETECTORS_FILE: Final = "detectors.json"
@@ -62,6 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     part.add_argument("--hybrid", action="store_true", help="only measure what labels of some attacks add")
     part.add_argument("--sequences", action="store_true", help="only measure the detectors of sequences")
     part.add_argument("--ablation", action="store_true", help="only compare variants of the recipe")
+    part.add_argument("--combinations", action="store_true", help="only compare ways to combine the ensemble's members")
     parser.add_argument("--page-only", action="store_true", help="only write the page from earlier measurements")
     parser.add_argument("--measurements", type=Path, default=Path("benchmarks"), help="default: %(default)s")
     parser.add_argument("--page", type=Path, default=Path("docs/results.md"), help="default: %(default)s")
@@ -91,6 +94,10 @@ def _measure_parts(options: argparse.Namespace, root: Path) -> None:
 
         seeds = options.seeds or ABLATION_SEEDS
         _measure("ablation", options.measurements / ABLATION_FILE, sets, seeds, load, compare_variants)
+        return
+    if options.combinations:
+        sets = [name for name in DEVELOPMENT_SETS if name in wanted]
+        _measure("combinations", options.measurements / COMBINATIONS_FILE, sets, seeds, load, measure_combinations)
         return
     largest = QUICK_ROWS if options.quick else None
     sets = [name for name in SETS if name in wanted]

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from netsieve.bench.ablation import LARGEST_TEST, LARGEST_TRAIN
-from netsieve.bench.aim_page import aim_sections
+from netsieve.bench.aim_page import aim_sections, combination_section
 from netsieve.bench.datasets import BY_FILE_SETS, DEVELOPMENT_SETS, MAIN_SETS
 from netsieve.bench.detector_page import detector_sections, hybrid_sections
 from netsieve.bench.machine import machine_line
@@ -79,6 +79,8 @@ def results_page(measurements: dict[str, list[dict[str, Any]]]) -> str:
         parts += sequence_sections(result)
     for result in measurements.get("ablation", []):
         parts += _ablation_section(result)
+    for result in measurements.get("combinations", []):
+        parts += combination_section(result)
     return "\n".join(parts).rstrip() + "\n"
 
 

@@ -2,6 +2,8 @@ import numpy as np
 import polars as pl
 import pytest
 
+from netsieve.bench.aim_page import combination_section
+from netsieve.bench.combinations import measure_combinations
 from netsieve.bench.datasets import LabelledSet
 from netsieve.bench.detector_page import detector_sections, hybrid_sections
 from netsieve.bench.detector_peers import PEERS, available_peers
@@ -95,3 +97,16 @@ def test_half_of_the_kinds_of_attack_are_hidden():
 def test_detectors_that_learn_from_attacks_or_windows_stand_elsewhere():
     assert not {"classifier", "hybrid", "lstm_autoencoder"} & set(unsupervised_detectors())
     assert {"autoencoder", "ensemble", "nearest"} <= set(unsupervised_detectors())
+
+
+def test_every_way_to_combine_is_measured_on_the_same_members(monkeypatch):
+    quick = {"autoencoder": {"max_draws": 2_000}, "isolation_forest": {"trees": 20}}
+    monkeypatch.setattr(
+        "netsieve.bench.combinations.EnsembleParameters", lambda: ensemble.EnsembleParameters(member_parameters=quick)
+    )
+    found = measure_combinations(labelled_set(), 0)
+    assert [len(entry["members"]) for entry in found] == [1] * 3 + [2] * 6 + [3] * 3
+    assert len({(tuple(entry["members"]), entry["combination"]) for entry in found}) == 12
+    assert all(entry["auroc"] > 0.5 for entry in found)
+    page = "\n".join(combination_section({"seeds": [0], "runs": {"made": [found]}}))
+    assert "| autoencoder, isolation_forest, nearest | median |" in page
