@@ -345,7 +345,8 @@ class StoredRows final : public Kernel {
                 const int start = part * part_columns;
                 const int count = columns_ - start < part_columns ? columns_ - start : part_columns;
                 Tile<outputs, COUNT> products;
-                products.multiply(memory.centered + start * stripe_rows + first, weights, count);
+                products.start(weights);
+                products.multiply(memory.centered + start * stripe_rows + first, weights + outputs, count);
                 for (int i = 0; i < outputs; ++i)
                     for (int v = 0; v < COUNT; ++v) {
                         float* const to = out + i * stripe_rows + v * LANES;
@@ -391,7 +392,8 @@ class StoredRows final : public Kernel {
             }
             for (const int end = section_start(section + 1); tile < end; ++tile) {
                 Tile<outputs, COUNT> products;
-                products.multiply(along, packed, directions_ + 1);
+                products.start(packed);
+                products.multiply(along, packed + outputs, directions_ + 1);
                 for (int v = 0; v < COUNT; ++v) {
                     Floats value = products.values[0][v];
                     store(bounds + v * LANES, value);
