@@ -54,7 +54,7 @@ test-random: install  ## the tests with random examples: run it now and then, an
 
 # Python itself is built without the sanitizers, so that theirs and the C++ library must be there before it
 SANITIZED := $(CURDIR)/build/sanitized
-SANITIZED_TESTS ?= tests/kernels/test_scoring_kernels.py tests/kernels/test_forest.py tests/scoring/test_native.py
+SANITIZED_TESTS ?= $(wildcard tests/kernels/test_scoring_kernels.py tests/kernels/test_forest.py tests/scoring/test_native*.py)
 .PHONY: test-sanitized
 test-sanitized: install  ## the scoring kernels of every instruction set under the address and undefined behaviour sanitizers
 	"$(BIN)/pip" install --quiet --no-deps --no-build-isolation --upgrade --target "$(SANITIZED)" \

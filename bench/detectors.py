@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
@@ -30,10 +31,22 @@ from netsieve.export.parity import score_function
 LARGEST_SET: Final = 10_000
 """Records of a set that are taken, drawn at random: PyOD's slower detectors need minutes for more."""
 BATCH_ROWS: Final = 2_048
+LARGEST_SCORE: Final = 3e38
+"""Peers' scores, some of which are infinite or no numbers (0 here), are clipped to plus and minus this."""
 RESAMPLES: Final = 100
 BEST: Final = "ensemble"
 """What the peers are compared with, pair by pair."""
-HYBRID_DETECTORS: Final = ("autoencoder", "classifier", "hybrid")
+PAIR_MEASURES: Final = ("auroc", "average_precision_5")
+HYBRID_DETECTORS: Final[Mapping[str, tuple[str, Mapping[str, Any]]]] = MappingProxyType(
+    {
+        "autoencoder": ("autoencoder", {}),
+        "classifier": ("classifier", {}),
+        "boosted trees": ("boosted_trees", {}),
+        "hybrid": ("hybrid", {}),
+        "hybrid of boosted trees": ("hybrid", {"members": ("autoencoder", "boosted_trees")}),
+    }
+)
+"""Detector and parameters by the name shown: one without labels, those of labels alone, and both together."""
 HYBRID_SHARES: Final = SplitShares(train=0.36, validation=0.04, calibration=0.1, attacks_train=0.5)
 
 
@@ -96,7 +109,8 @@ def measure_detectors(
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             try:
-                scores[name] = np.nan_to_num(installed[name](train, test, seed), posinf=3e38, neginf=-3e38)
+                given = np.nan_to_num(installed[name](train, test, seed), posinf=LARGEST_SCORE, neginf=-LARGEST_SCORE)
+                scores[name] = np.clip(given, -LARGEST_SCORE, LARGEST_SCORE)
             except (ValueError, RuntimeError, MemoryError, FloatingPointError) as error:
                 contenders[name] = {"failed": str(error).splitlines()[0][:200]}
                 continue
@@ -109,7 +123,7 @@ def measure_detectors(
             "of": labelled.frame.height,
         },
         "contenders": contenders,
-        "against_best_peer": _paired(scores, data.is_attack, seed),
+        "ahead_of": _paired(scores, data.is_attack, seed),
     }
 
 
@@ -118,7 +132,7 @@ def measure_hybrid(
     seed: int,
     *,
     largest: int = LARGEST_SET,
-    detectors: Sequence[str] = HYBRID_DETECTORS,
+    detectors: Sequence[str] = tuple(HYBRID_DETECTORS),
 ) -> dict[str, Any] | None:
     """Return how labels of half of the kinds of attack help on these and on the others; None with too few kinds.
 
@@ -141,7 +155,8 @@ def measure_hybrid(
     x_unseen = Encoder(data.schema).encode(unseen)
     contenders = {}
     for name in detectors:
-        run = _trained(name, data, seed)[0]
+        detector, parameters = HYBRID_DETECTORS[name]
+        run = _trained(detector, data, seed, parameters)[0]
         tested, others = _scored(run, data.test), _scored(run, x_unseen)
         normal = tested[~data.is_attack]
         contenders[name] = {
@@ -183,9 +198,11 @@ def _data(
     )
 
 
-def _trained(name: str, data: TrainingData, seed: int) -> tuple[Any, float]:
+def _trained(
+    name: str, data: TrainingData, seed: int, parameters: Mapping[str, Any] | None = None
+) -> tuple[Any, float]:
     """Return a function that scores batches with the exported graph, and the seconds of training."""
-    model = detector_class(name)(detector_parameters(name))
+    model = detector_class(name)(detector_parameters(name, parameters))
     started = time.perf_counter()
     fit_to(model, data, seed=seed, device="cpu", progress=False)
     seconds = time.perf_counter() - started
@@ -208,30 +225,34 @@ def _fitted_scores(name: str, data: TrainingData, seed: int) -> tuple[NDArray[np
     }
 
 
-def _paired(scores: dict[str, NDArray[Any]], attack: NDArray[np.bool_], seed: int) -> dict[str, Any] | None:
-    """Return by how much the best recipe is ahead of the best single PyOD detector, with 95 % bootstrap intervals."""
+def _paired(scores: dict[str, NDArray[Any]], attack: NDArray[np.bool_], seed: int) -> dict[str, Any]:
+    """Return by how much the best recipe is ahead of each PyOD detector, and the bootstrap's deviation of that.
+
+    All are scored on the same resamples of the test records, drawn within normal records and within attacks.
+    """
     rivals = [name for name in scores if name.startswith("PyOD")]
     if BEST not in scores or not rivals:
-        return None
+        return {}
     generator = np.random.default_rng(seed)
-    normal_rows, attack_rows = np.flatnonzero(~attack), np.flatnonzero(attack)
-    found: dict[str, Any] = {}
-    for measure in ("auroc", "average_precision_5"):
-        rival = max(rivals, key=lambda name: measures(scores[name], attack)[measure] or 0.0)
-        differences = []
-        for _ in range(RESAMPLES):
-            rows = np.concatenate(
-                [generator.choice(normal_rows, len(normal_rows)), generator.choice(attack_rows, len(attack_rows))]
-            )
-            ours, theirs = (measures(scores[name][rows], attack[rows])[measure] for name in (BEST, rival))
-            assert ours is not None
-            assert theirs is not None
-            differences.append(ours - theirs)
-        low, high = np.quantile(differences, [0.025, 0.975])
-        found[measure] = {
-            "peer": rival,
-            "difference": float(np.mean(differences)),
-            "low": float(low),
-            "high": float(high),
+    kinds = (np.flatnonzero(~attack), np.flatnonzero(attack))
+    resampled: dict[str, list[list[float]]] = {name: [] for name in (BEST, *rivals)}
+    for _ in range(RESAMPLES):
+        rows = np.concatenate([generator.choice(kind, len(kind)) for kind in kinds])
+        for name, found in resampled.items():
+            found.append(_pair_measures(scores[name][rows], attack[rows]))
+    ours, whole = np.array(resampled[BEST]), np.array(_pair_measures(scores[BEST], attack))
+    paired = {}
+    for name in rivals:
+        difference = whole - _pair_measures(scores[name], attack)
+        deviation = (ours - np.array(resampled[name])).std(axis=0, ddof=1)
+        paired[name] = {
+            measure: {"difference": float(difference[i]), "deviation": float(deviation[i])}
+            for i, measure in enumerate(PAIR_MEASURES)
         }
-    return found
+    return paired
+
+
+def _pair_measures(scores: NDArray[Any], attack: NDArray[np.bool_]) -> list[float]:
+    """Return the measures of :data:`PAIR_MEASURES`; a test part always holds both kinds."""
+    found = measures(scores, attack)
+    return [float(found[measure] or 0.0) for measure in PAIR_MEASURES]

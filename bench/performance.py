@@ -14,6 +14,7 @@ from statistics import median
 from typing import Any, Final
 
 from netsieve.bench.event_job import LARGEST_RATIO, SCORE, job_ratios, job_table
+from netsieve.bench.gpu import gpu_table
 from netsieve.bench.measurement import read_measurements, timing_line
 from netsieve.bench.memory import LARGEST_GROWTH, MEMORY_AIM_BYTES, memory_table
 from netsieve.bench.neighbour_speed import speed_table
@@ -55,6 +56,10 @@ large), and `make performance` writes this page. What netsieve is measured again
 `pip install 'netsieve[bench]'`; a peer that is not installed is named where its figures would be. nfstream is part of
 that on Linux on x86-64 alone; on other machines build it as its own documentation says.
 """
+
+NO_GPU: Final = """\
+Figures of GPUs are still missing: no machine with one was at hand. `python bench/gpu.py` measures one
+([how](gpu.md#measuring-a-card)); put the JSON that it writes into `benchmarks/`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +159,7 @@ def performance_page(measurements: Measurements) -> str:
         "reading": ("Reading logs and captures", reading_table),
         "event_job": ("A large file of Suricata events", job_table),
         "neighbour speed": ("Neighbour features", speed_table),
+        "gpu": ("On a GPU", gpu_table),
     }
     for name, (title, table) in sections.items():
         for i, result in enumerate(measurements.get(name, [])):
@@ -163,6 +169,8 @@ def performance_page(measurements: Measurements) -> str:
                 parts += ["", _agreement_line(result)]
             if name == "stages":
                 parts += ["", _stages_line(result)]
+    if "gpu" not in measurements:
+        parts += ["", "## On a GPU\n", NO_GPU]
     parts += ["", "## Versions\n", *_version_lines(measurements)]
     return "\n".join(parts) + "\n"
 

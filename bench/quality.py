@@ -2,7 +2,8 @@
 
 Normal records: 36 % train, 4 % validate, 10 % calibrate, 50 % test; all attacks test. By time where the set has
 times, else by a seeded shuffle. netsieve trains with its defaults, is exported, and the file is scored by
-``netsieve.Scorer``. The isolation forest is fitted on the same 40 % (training and validation rows together).
+``netsieve.Scorer``. The isolation forest is fitted on the same 40 % (training and validation rows together). The
+ensemble is measured by itself (:func:`measure_ensemble`), on the same parts of the same records.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ FOREST_TREES: Final = 100
 CHUNK_ROWS: Final = 50_000
 
 NETSIEVE: Final = "netsieve"
+ENSEMBLE: Final = "netsieve, ensemble"
 FOREST_RAW: Final = "isolation forest, raw"
 FOREST_PREPARED: Final = "isolation forest, prepared"
 CONTENDERS: Final = (NETSIEVE, FOREST_RAW, FOREST_PREPARED)
@@ -54,26 +56,9 @@ def measure_set(labelled: LabelledSet, seed: int, *, largest: int | None = None)
     largest
         Use at most so many records, drawn at random; None uses all.
     """
-    frame = labelled.frame
-    if largest is not None and frame.height > largest:
-        frame = frame[np.sort(np.random.default_rng(seed).choice(frame.height, largest, replace=False))]
-    started = time.perf_counter()
-    result = train_detector(
-        frame,
-        label=labelled.label,
-        normal=labelled.normal,
-        ignore=labelled.ignore,
-        time_column=labelled.time,
-        shares=SHARES,
-        threshold=MODEL_POLICY,
-        seed=seed,
-        device="cpu",
-        progress=False,
-    )
-    seconds = time.perf_counter() - started
-    test = frame[result.splits.test]
-    is_normal, _ = normal_records(test, labelled.label, labelled.normal)
-    attack = ~is_normal
+    frame = _drawn(labelled, seed, largest)
+    result, seconds = _trained(labelled, frame, seed)
+    test, attack = _test_part(labelled, frame, result)
     fitted_on = frame[np.concatenate([result.splits.train, result.splits.validation])]
     scores: dict[str, NDArray[Any]] = {NETSIEVE: product_scores(result, test)}
     scores.update(forest_scores(result.schema, fitted_on, test, seed))
@@ -88,6 +73,53 @@ def measure_set(labelled: LabelledSet, seed: int, *, largest: int | None = None)
         "contenders": {name: quality(values, attack) for name, values in scores.items()},
         "thresholds": realised_rates(result, scores[NETSIEVE][~attack]),
     }
+
+
+def measure_ensemble(labelled: LabelledSet, seed: int, *, largest: int | None = None) -> dict[str, Any]:
+    """Return the measures of the ensemble, on what :func:`measure_set` measures the autoencoder on with that seed."""
+    frame = _drawn(labelled, seed, largest)
+    result, seconds = _trained(labelled, frame, seed, detector="ensemble")
+    test, attack = _test_part(labelled, frame, result)
+    return {
+        "training_seconds": seconds,
+        "rows": {"test": test.height, "test_attacks": int(attack.sum())},
+        "contenders": {ENSEMBLE: quality(product_scores(result, test), attack)},
+    }
+
+
+def _drawn(labelled: LabelledSet, seed: int, largest: int | None) -> pl.DataFrame:
+    frame = labelled.frame
+    if largest is None or frame.height <= largest:
+        return frame
+    return frame[np.sort(np.random.default_rng(seed).choice(frame.height, largest, replace=False))]
+
+
+def _test_part(
+    labelled: LabelledSet, frame: pl.DataFrame, result: TrainingResult
+) -> tuple[pl.DataFrame, NDArray[np.bool_]]:
+    """Return the test records, and which are attacks."""
+    test = frame[result.splits.test]
+    is_normal, _ = normal_records(test, labelled.label, labelled.normal)
+    return test, ~is_normal
+
+
+def _trained(labelled: LabelledSet, frame: pl.DataFrame, seed: int, **settings: Any) -> tuple[TrainingResult, float]:
+    """Return a training run with the product's defaults, and its seconds."""
+    started = time.perf_counter()
+    result = train_detector(
+        frame,
+        label=labelled.label,
+        normal=labelled.normal,
+        ignore=labelled.ignore,
+        time_column=labelled.time,
+        shares=SHARES,
+        threshold=MODEL_POLICY,
+        seed=seed,
+        device="cpu",
+        progress=False,
+        **settings,
+    )
+    return result, time.perf_counter() - started
 
 
 def product_scores(result: TrainingResult, frame: pl.DataFrame) -> NDArray[np.float32]:

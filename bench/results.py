@@ -1,12 +1,14 @@
 """The page of detection quality: ``python -m netsieve.bench.results`` measures and writes docs/results.md.
 
-What was measured is kept in benchmarks/ (quality, neighbours, detectors, hybrid, sequences, ablation); the page is made
-from these files, so that no figure on it is typed by hand. All but the ablation is measured unless a part is asked for.
+What was measured is kept in benchmarks/ (quality, ensemble, neighbours, detectors, hybrid, sequences, ablation); the
+page is made from these files, so that no figure on it is typed by hand. All but the ablation is measured unless a
+part is asked for.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 import time
@@ -17,12 +19,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from netsieve.bench.ablation import compare_variants
+from netsieve.bench.aim_page import AIMS
 from netsieve.bench.datasets import BY_FILE_SETS, SETS, LabelledSet, load_set
 from netsieve.bench.detectors import LARGEST_SET, measure_detectors, measure_hybrid
 from netsieve.bench.machine import describe_machine
 from netsieve.bench.measurement import read_measurements, write_measurement
 from netsieve.bench.neighbour_results import NEIGHBOUR_SETS, measure_neighbours
-from netsieve.bench.quality import measure_set
+from netsieve.bench.quality import measure_ensemble, measure_set
 from netsieve.bench.results_page import results_page
 from netsieve.bench.sequence_results import SEQUENCE_SETS, measure_sequences
 
@@ -30,6 +33,7 @@ SEEDS: Final = (0, 1, 2)
 ABLATION_SEEDS: Final = (0,)
 QUICK_ROWS: Final = 5_000
 QUALITY_FILE: Final = "quality.json"
+ENSEMBLE_FILE: Final = "ensemble.json"
 ABLATION_FILE: Final = "ablation.json"
 NEIGHBOURS_FILE: Final = "neighbours.json"
 DETECTORS_FILE: Final = "detectors.json"
@@ -37,7 +41,7 @@ HYBRID_FILE: Final = "hybrid.json"
 SEQUENCES_FILE: Final = "sequences.json"
 
 
-PARTS: Final = ("quality", "neighbours", "detectors", "hybrid", "sequences")
+PARTS: Final = ("quality", "ensemble", "neighbours", "detectors", "hybrid", "sequences")
 """What is measured where nothing else is asked for."""
 
 
@@ -52,6 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help=f"one seed, at most {QUICK_ROWS:,} records a set")
     part = parser.add_mutually_exclusive_group()
     part.add_argument("--quality", action="store_true", help="only measure the detector on the labelled tables")
+    part.add_argument("--ensemble", action="store_true", help="only measure the ensemble on the same tables")
     part.add_argument("--neighbours", action="store_true", help="only measure what neighbour features add")
     part.add_argument("--detectors", action="store_true", help="only compare the detectors with each other and peers")
     part.add_argument("--hybrid", action="store_true", help="only measure what labels of some attacks add")
@@ -93,6 +98,9 @@ def _measure_parts(options: argparse.Namespace, root: Path) -> None:
     if "quality" in chosen:
         path = options.measurements / QUALITY_FILE
         _measure("quality", path, sets, seeds, load, partial(measure_set, largest=largest), largest_rows=largest)
+    if "ensemble" in chosen:
+        path, own = options.measurements / ENSEMBLE_FILE, [name for name in sets if name in AIMS]
+        _measure("ensemble", path, own, seeds, load, partial(measure_ensemble, largest=largest), largest_rows=largest)
     if "neighbours" in chosen:
         _measure(
             "neighbours",
@@ -137,9 +145,11 @@ def _measure(  # noqa: PLR0917
     measure: Callable[[Any, int], Any],
     **settings: Any,
 ) -> None:
-    """Measure every set with every seed, and write the measurement after each so that nothing is lost."""
-    runs: dict[str, list[Any]] = {}
-    files: dict[str, str] = {}
+    """Measure every set with every seed, and write the measurement after each so that nothing is lost.
+
+    Sets that are not measured now keep what an earlier measurement of the same kind found.
+    """
+    runs, files, before = _kept(path, {"benchmark": benchmark, "seeds": list(seeds), **settings}, sets)
     started = time.perf_counter()
     for name in sets:
         loaded = load(name)
@@ -154,12 +164,25 @@ def _measure(  # noqa: PLR0917
             "machine": describe_machine(),
             "measured": datetime.now(UTC).isoformat(timespec="seconds"),
             "seeds": list(seeds),
-            "seconds": time.perf_counter() - started,
+            "seconds": before + time.perf_counter() - started,
             "files": files,
             "runs": runs,
             **settings,
         }
         write_measurement(path, result)
+
+
+def _kept(
+    path: Path, same: dict[str, Any], measured_now: Sequence[str]
+) -> tuple[dict[str, list[Any]], dict[str, str], float]:
+    """Return runs and files of the other sets, and the seconds it took, of an earlier measurement of the same kind."""
+    earlier = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if any(earlier.get(key) != value for key, value in same.items()):
+        return {}, {}, 0.0
+    runs = {name: found for name, found in earlier["runs"].items() if name not in measured_now}
+    files = {name: file for name, file in earlier["files"].items() if name in runs}
+    share = len(runs) / max(len(earlier["runs"]), 1)
+    return runs, files, share * float(earlier["seconds"])
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from netsieve.bench.ablation import LARGEST_TEST, LARGEST_TRAIN
+from netsieve.bench.aim_page import aim_sections
 from netsieve.bench.datasets import BY_FILE_SETS, DEVELOPMENT_SETS, MAIN_SETS
 from netsieve.bench.detector_page import detector_sections, hybrid_sections
 from netsieve.bench.machine import machine_line
@@ -66,6 +67,8 @@ def results_page(measurements: dict[str, list[dict[str, Any]]]) -> str:
     parts = [HEADER]
     for result in measurements.get("quality", []):
         parts += [_provenance(result), PROTOCOL, *_quality_sections(result)]
+        for ensemble in measurements.get("ensemble", []):
+            parts += aim_sections(ensemble, result)
     for result in measurements.get("detectors", []):
         parts += detector_sections(result)
     for result in measurements.get("hybrid", []):

@@ -43,11 +43,8 @@ def add_autoencoder(graph: Graph, columns: RecordColumns, autoencoder: DenseAuto
     residual = graph.node("Sub", rebuilt, prepared, name="residual")
     feature_error = add_feature_error(graph, schema, autoencoder.error_weight, autoencoder.aggregation, residual)
     axis = graph.constant("row_axis", np.array([1]))
-    has_latent = autoencoder.latent_center is not None
-    score = graph.node("ReduceSum", feature_error, axis, name="error_sum" if has_latent else SCORE, keepdims=0)
-    if has_latent:
-        score = graph.node("Add", score, _add_latent_distance(graph, autoencoder, code, axis), name=SCORE)
-    return CoreOutputs(score, feature_error)
+    distance = None if autoencoder.latent_center is None else _add_latent_distance(graph, autoencoder, code, axis)
+    return CoreOutputs(add_score(graph, feature_error, distance, autoencoder.base_score, axis), feature_error)
 
 
 def _check_shapes(schema: FeatureSchema, autoencoder: DenseAutoencoder) -> None:
@@ -65,6 +62,17 @@ def _check_shapes(schema: FeatureSchema, autoencoder: DenseAutoencoder) -> None:
             f"the autoencoder rebuilds {sizes[-1]} columns with {autoencoder.error_weight.shape} weights, but the "
             f"schema prepares {width}; use the schema it was trained with"
         )
+
+
+def add_score(graph: Graph, feature_error: str, distance: str | None, base_score: float, axis: str) -> str:
+    """Add and return the node ``score``: the sum of the features' parts, the code's distance and a base of all."""
+    only = distance is None and not base_score
+    score = graph.node("ReduceSum", feature_error, axis, name=SCORE if only else "error_sum", keepdims=0)
+    if distance is not None:
+        score = graph.node("Add", score, distance, name="error_and_distance" if base_score else SCORE)
+    if base_score:
+        score = graph.node("Add", score, graph.constant("base_score", base_score), name=SCORE)
+    return score
 
 
 def add_layers(graph: Graph, part: str, layers: tuple[DenseLayer, ...], values: str) -> str:

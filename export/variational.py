@@ -8,8 +8,8 @@ import numpy as np
 
 from netsieve.engine.detectors.dose_variational import VariationalDensity
 from netsieve.engine.detectors.variational_core import LARGEST_LOG_VARIANCE, VariationalCore
-from netsieve.export.autoencoder import add_feature_error, add_layers
-from netsieve.export.graph import SCORE, CoreOutputs, Graph
+from netsieve.export.autoencoder import add_feature_error, add_layers, add_score
+from netsieve.export.graph import CoreOutputs, Graph
 from netsieve.export.hyperplane import add_whitened_score
 from netsieve.export.preprocessing import RecordColumns
 
@@ -19,7 +19,6 @@ def add_variational(graph: Graph, columns: RecordColumns, core: VariationalCore)
     code, residual = _add_network(graph, columns.view(core.view), core)
     feature_error = add_feature_error(graph, columns.schema, core.error_weight, core.aggregation, residual)
     axis = graph.constant("row_axis", np.array([1]))
-    error = graph.node("ReduceSum", feature_error, axis, name="error_sum", keepdims=0)
     divergence = _add_divergence(graph, code, axis, keepdims=0)
     if core.aggregation == "log_mean":
         one_more = graph.node("Add", divergence, graph.constant("one_divergence", 1.0), name="divergence_plus_one")
@@ -27,7 +26,7 @@ def add_variational(graph: Graph, columns: RecordColumns, core: VariationalCore)
         divergence = graph.node(
             "Div", logarithm, graph.constant("column_count", float(len(core.error_weight))), name="divergence_mean"
         )
-    return CoreOutputs(graph.node("Add", error, divergence, name=SCORE), feature_error)
+    return CoreOutputs(add_score(graph, feature_error, divergence, core.base_score, axis), feature_error)
 
 
 def add_variational_density(graph: Graph, columns: RecordColumns, core: VariationalDensity) -> CoreOutputs:

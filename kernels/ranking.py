@@ -31,10 +31,11 @@ def update_levels(  # noqa: PLR0917 (kernels are called by position)
     surprise: NDArray[np.float32],
     flags: NDArray[np.bool_],
     counts: NDArray[np.int64],
+    sums: NDArray[np.float64],
     highest: NDArray[np.float32],
     levels: NDArray[np.uint32],
 ) -> None:
-    """Count each entity's records, all and by level of surprise, and keep its highest score.
+    """Count each entity's records, all and by level of surprise, add up its scores and keep the highest.
 
     Parameters
     ----------
@@ -44,6 +45,8 @@ def update_levels(  # noqa: PLR0917 (kernels are called by position)
         float32 ``[n]``, finite, the latter not below 0, and bool ``[n]``: whether the record is an anomaly.
     counts
         int64 ``[entities, 2]``: records and anomalies.
+    sums
+        float64 ``[entities]``: of the records' scores.
     highest
         float32 ``[entities]``.
     levels
@@ -56,10 +59,12 @@ def update_levels(  # noqa: PLR0917 (kernels are called by position)
         if is_new[i]:
             counts[entity, 0] = 0
             counts[entity, 1] = 0
+            sums[entity] = 0.0
             highest[entity] = -np.inf
             levels[entity, :] = 0
         counts[entity, 0] += 1
         counts[entity, 1] += flags[i]
+        sums[entity] += scores[i]
         highest[entity] = max(highest[entity], scores[i])
         level = min(int(surprise[i] * LEVELS_PER_DECADE), LEVELS) - 1
         if level >= 0:
@@ -109,5 +114,6 @@ def warmup() -> None:
     one = np.zeros(1, np.bool_)
     counts, levels = np.zeros((1, 2), np.int64), np.zeros((1, LEVELS), np.uint32)
     number = np.zeros(1, np.float32)
-    update_levels(np.zeros(1, np.int32), one, number, number, one, counts, np.zeros(1, np.float32), levels)
+    sums, highest = np.zeros(1), np.zeros(1, np.float32)
+    update_levels(np.zeros(1, np.int32), one, number, number, one, counts, sums, highest, levels)
     compare_with_calibration(counts, levels, 1, np.zeros(1))

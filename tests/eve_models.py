@@ -42,7 +42,8 @@ def write_event_model(path: Path, events: Path, event_type: str, *, neighbours: 
     schema = fit_schema(inferred_schema(frame, declaration, overrides=overrides), frame)
     detector = UntrainedAutoencoder(schema, (8, 4, 8), 0)
     x = Encoder(schema).encode(frame)
-    calibration = Calibration.fit(detector.reference_score(x).astype(np.float32), x, schema=schema)
+    scores = detector.reference_score(x).astype(np.float32)
+    calibration = Calibration.fit(scores, x, detector.feature_error(x), schema)
     write_model(
         detector,
         path,

@@ -115,6 +115,18 @@ def rows_at_thresholds(trees, schema, x, count=1000):
     return rows
 
 
+def assert_feature_errors_close(model, detector, x):
+    """Compare the graph's features' errors with the float64 reference's, within what is allowed of scores."""
+    reference = detector.feature_error(x).astype(np.float64)
+    given = np.concatenate([session(model).run(["feature_error"], {"x": part})[0] for part in np.split(x, [1, 8])])
+    assert given.shape == reference.shape
+    scores = np.abs(detector.reference_score(x)).reshape(-1, *[1] * (x.ndim - 1))
+    total = np.abs(reference).sum(
+        axis=tuple(range(1, x.ndim)), keepdims=True
+    )  # an ensemble's scores are of another size
+    assert (np.abs(given - reference) <= 1e-5 * (np.maximum(scores, total) + np.median(scores))).all()
+
+
 def session(model):
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1

@@ -47,7 +47,7 @@ def write_model_of(frame: pl.DataFrame, path: Path, **inference: Any) -> None:
     detector = UntrainedAutoencoder(schema, (8, 4, 8), 0)
     x = Encoder(schema).encode(frame)
     scores = detector.reference_score(x).astype(np.float32)
-    calibration = Calibration.fit(scores, x, schema=schema)
+    calibration = Calibration.fit(scores, x, detector.feature_error(x), schema)
     write_model(
         detector,
         path,

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from netsieve.engine.detectors.dense_autoencoder import DenseAutoencoder, DenseLayer
-from netsieve.engine.features.preprocessing import fit_preprocessing, prepare, prepared_columns
+from netsieve.engine.features.preprocessing import feature_selection, fit_preprocessing, prepare, prepared_columns
 from netsieve.engine.features.schema import CategoricalFeature, FeatureSchema, NumericFeature
 from netsieve.engine.thresholds.calibration import Calibration
 from netsieve.export.model import write_model
@@ -36,6 +36,9 @@ class UntrainedAutoencoder:
 
     def reference_score(self, x):
         return self.core.score(prepare(self.schema, x))
+
+    def feature_error(self, x):
+        return (self.core.column_errors(prepare(self.schema, x)) @ feature_selection(self.schema)).astype(np.float32)
 
 
 def random_matrix(schema: FeatureSchema, rows: int, seed: int = 0):
@@ -71,7 +74,7 @@ def write_small_model(
     detector = UntrainedAutoencoder(schema, hidden, seed)
     x = random_matrix(schema, 1000, seed + 1)
     scores = detector.reference_score(x).astype(np.float32)
-    calibration = Calibration.fit(scores, x, schema=schema)
+    calibration = Calibration.fit(scores, x, detector.feature_error(x), schema)
     write_model(
         detector,
         path,

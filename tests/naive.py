@@ -3,6 +3,8 @@
 import math
 import re
 
+import numpy as np
+
 # thresholds and the quantile sketch
 
 
@@ -188,3 +190,24 @@ def prepared_category(code, feature, limit):
     columns = [0.0] * (2 + shown + (len(feature.vocabulary) > shown))
     columns[min(int(code), len(columns) - 1)] = 1.0
     return [z, *columns]
+
+
+def top_features(errors, means, deviations, count):
+    """Return each row's features with the largest z and these, largest first; of equal ones the first feature."""
+    smallest = sum(deviations) / len(deviations) or sum(abs(mean) for mean in means) / len(means) or 1.0
+    rows = []
+    for row in errors:
+        z = []
+        for error, mean, deviation in zip(row, means, deviations, strict=True):
+            exact = (float(error) - mean) / max(deviation, smallest)
+            z.append(float(np.float32(min(max(exact, -3e38), 3e38))))
+        order = sorted(range(len(z)), key=lambda position: (-z[position], position))[:count]
+        rows.append([(position, z[position]) for position in order])
+    return rows
+
+
+def shown_value(value):
+    """Return a value as text, whole numbers without a fraction; None where it is missing."""
+    if value is None or value != value:
+        return None
+    return str(int(value)) if isinstance(value, float) and value == int(value) else str(value)

@@ -24,7 +24,7 @@ def write_neighbour_model(path: Path) -> None:
     detector = UntrainedAutoencoder(schema, (8, 4, 8), 0)
     x = Encoder(schema).encode(computed.frame)
     scores = detector.reference_score(x).astype(np.float32)
-    calibration = Calibration.fit(scores, x, schema=schema)
+    calibration = Calibration.fit(scores, x, detector.feature_error(x), schema)
     write_model(
         detector,
         path,

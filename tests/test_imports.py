@@ -60,13 +60,34 @@ def test_scoring_path_imports_nothing_heavy(code: str) -> None:
     assert not loaded & {*HEAVY, "numba"}
 
 
+def test_the_bench_room_is_loaded_by_none_but_the_command_that_measures() -> None:
+    for room in ("engine", "export", "kernels"):
+        for path in (PACKAGE / room).rglob("*.py"):
+            # The command does so within a function
+            statements = [node for node in ast.parse(path.read_text()).body if not isinstance(node, ast.FunctionDef)]
+            searched = statements if path.name == "bench.py" else [ast.parse(path.read_text())]
+            modules = [
+                getattr(node, "module", None) or alias.name
+                for statement in searched
+                for node in ast.walk(statement)
+                if isinstance(node, ast.Import | ast.ImportFrom)
+                for alias in node.names
+            ]
+            assert not [name for name in modules if name.startswith("netsieve.bench")], path
+
+
+def test_a_process_that_measures_plain_onnxruntime_loads_nothing_else_of_ours() -> None:
+    loaded = modules_loaded_by("import netsieve.bench.timed_scoring")
+    assert not {name for name in loaded if name.startswith(("netsieve.engine", "polars", "pyarrow"))}
+
+
 def test_importing_netsieve_is_light() -> None:
     assert not modules_loaded_by("import netsieve") & {"numpy", "polars", "onnxruntime"}
 
 
 def test_parsing_the_command_line_is_light() -> None:
     loaded = modules_loaded_by("from netsieve.engine.cli.main import argument_parser; argument_parser()")
-    assert not loaded & {"numpy", "polars", "pyarrow", "onnxruntime"}
+    assert not loaded & {"numpy", "polars", "pyarrow", "onnxruntime", "netsieve.bench"}
 
 
 def test_no_bare_room_is_importable() -> None:

@@ -86,7 +86,9 @@ def add_data(parser: argparse.ArgumentParser) -> argparse.Action:
         help=f"format of DATA; by default told by content: {', '.join(FORMATS)}",
     )
     parser.add_argument(
-        "--event-type", metavar="NAME", help="events to read of files that mix several types (default: flow)"
+        "--event-type",
+        metavar="NAME",
+        help="what is a record where a file leaves a choice: events (default: flow), packets or flows, traces or calls",
     )
     parser.add_argument(
         "--home-network",

@@ -1,4 +1,4 @@
-"""List the detectors that ``netsieve train --detector`` knows."""
+"""List the detectors that ``netsieve train --detector`` knows, and which of them tell a record's top features."""
 
 from __future__ import annotations
 
@@ -15,5 +15,9 @@ def run(_options: argparse.Namespace) -> int:
     """Print the table."""
     from netsieve.engine.detectors.registry import DETECTORS
 
-    print(text_table([(entry.name, entry.description, entry.good_for) for entry in DETECTORS.values()]))
+    rows = [
+        (entry.name, "top features" if entry.explains else "", entry.description, entry.good_for)
+        for entry in DETECTORS.values()
+    ]
+    print(text_table(rows))
     return 0

@@ -26,6 +26,7 @@ COMMANDS: Final[dict[str, str]] = {
     "score": "score log files with a model",
     "evaluate": "compare a model's scores with labels",
     "inspect": "show what is in a model file",
+    "bench": "measure how fast a model scores on this machine",
     "doctor": "show what is installed, what is missing and how to get it",
     "detectors": "list the detectors that can be trained",
 }

@@ -70,6 +70,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--min-score", metavar="X", type=number, help="write only records with at least this score")
     parser.add_argument(
+        "--top-features",
+        metavar="N",
+        type=whole_number(1),
+        help="also write the N features that make an anomaly one, with the record's value and the usual one",
+    )
+    parser.add_argument(
         "--by-entity",
         metavar="COL[,COL]",
         help="also rank the values of a column, or pairs of two, by their records, into OUT.entities.csv",
@@ -223,6 +229,7 @@ def _common_options(options: argparse.Namespace, threads: int) -> dict[str, Any]
         "reading": read_options(options),
         "only_anomalies": options.only_anomalies,
         "min_score": options.min_score,
+        "top_features": options.top_features,
         "max_rejects": options.max_rejects,
         "threads": threads,
     }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, cast
 
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netsieve.engine.detectors.autoencoder_parameters import AutoencoderParameters
-from netsieve.engine.detectors.core import chunked, prepared_float32, sampled_rows, view_columns
+from netsieve.engine.detectors.core import base_score_for, chunked, prepared_float32, sampled_rows, view_columns
 from netsieve.engine.detectors.core_detector import CoreDetector
 from netsieve.engine.detectors.dense_autoencoder import Aggregation, DenseAutoencoder
 from netsieve.engine.detectors.latent import latent_whitening
@@ -115,7 +115,8 @@ class Autoencoder(CoreDetector):
             center, whitening = latent_whitening(chunked(plain.code, sampled_rows(z_train, LATENT_ROWS, seed)))
         error_weight = residual_weight(chunked(plain.residual, z_validation), parameters.aggregation)
         self._torch_network = network
-        return _scoring_network(network, parameters, error_weight, center, whitening), history.summary
+        core = _scoring_network(network, parameters, error_weight, center, whitening)
+        return replace(core, base_score=base_score_for(chunked(core.score, z_validation))), history.summary
 
     def save_weights(self, path: str | Path) -> None:
         """Write weights, schema and parameters to a safetensors file, from which training can go on.
@@ -136,6 +137,7 @@ class Autoencoder(CoreDetector):
         state = self._torch_network.state_dict()
         tensors = {NETWORK_PREFIX + name: np.ascontiguousarray(value.numpy()) for name, value in state.items()}
         tensors["score.error_weight"] = network.error_weight
+        tensors["score.base_score"] = np.array(network.base_score, dtype=np.float32)
         if network.latent_center is not None and network.latent_whitening is not None:
             tensors["score.latent_center"] = network.latent_center
             tensors["score.latent_whitening"] = network.latent_whitening
@@ -173,6 +175,7 @@ class Autoencoder(CoreDetector):
                 tensors.get("score.latent_center"),
                 tensors.get("score.latent_whitening"),
             )
+            core = replace(core, base_score=float(tensors.get("score.base_score", np.float32(0))))
             core.score(view_columns(core.view, schema, np.zeros((1, len(schema.features)), dtype=np.float32)))
         except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise TrainingError(

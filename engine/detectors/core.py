@@ -30,6 +30,11 @@ BASE_SCORE: Final = 1.0
 else be their score, and float32 could not follow float64 in it."""
 
 
+FAINTEST_MEDIAN: Final = 1e-3
+"""Scores that are sums of residuals get :data:`BASE_SCORE` where their median is less: columns that hardly ever change
+are rebuilt up to rounding."""
+
+
 class Core(Protocol):
     """A frozen dataclass of arrays, numbers, texts, and tuples or cores of such.
 
@@ -52,6 +57,11 @@ class ExplainedCore(Core, Protocol):
     def column_errors(self, columns: NDArray[Any]) -> NDArray[np.float64]:
         """Return each column's part of the score, float64 ``[n, d]``."""
         ...
+
+
+def base_score_for(scores: NDArray[np.float64]) -> float:
+    """Return what is added to scores that are sums of residuals, given those of held-back normal rows ``[n]``."""
+    return BASE_SCORE if np.median(scores) < FAINTEST_MEDIAN else 0.0
 
 
 def explained_part(core: Core) -> ExplainedCore | None:

@@ -42,7 +42,8 @@ class DenseAutoencoder:
     - ``"absolute"``: ``sum_j error_weight_j * |r_j| + latent_distance``
 
     where ``latent_distance = sum((code - latent_center) @ latent_whitening)**2``, or 0 without whitening. A
-    ReLU network can rebuild rows far outside its training data; only the latent code then shows it.
+    ReLU network can rebuild rows far outside its training data; only the latent code then shows it. ``base_score``
+    is added to all.
 
     Attributes
     ----------
@@ -52,6 +53,8 @@ class DenseAutoencoder:
         float32 ``[d]``.
     latent_center, latent_whitening
         float32 ``[code]`` and ``[code, code]``, or None.
+    base_score
+        As :func:`netsieve.engine.detectors.core.base_score_for` tells.
     """
 
     view: ClassVar[View] = "prepared"
@@ -62,6 +65,7 @@ class DenseAutoencoder:
     aggregation: Aggregation = "sum"
     latent_center: NDArray[np.float32] | None = None
     latent_whitening: NDArray[np.float32] | None = None
+    base_score: float = 0.0
 
     def code(self, z: NDArray[Any]) -> NDArray[np.float64]:
         """Return the latent code, float64 ``[n, code]``."""
@@ -85,7 +89,7 @@ class DenseAutoencoder:
             distance = np.square(whitened).sum(axis=1)
         if self.aggregation == "log_mean":
             distance = np.log1p(distance) / errors.shape[1]
-        return np.asarray(errors.sum(axis=1) + distance, dtype=np.float64)
+        return np.asarray(self.base_score + errors.sum(axis=1) + distance, dtype=np.float64)
 
     def _errors_and_code(self, z: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         z = np.asarray(z, dtype=np.float64)

@@ -36,6 +36,9 @@ class DetectorEntry:
         Whether it learns from labelled attacks too: :meth:`Detector.fit` then takes ``x_attacks``.
     sequence
         Whether it takes windows of an entity's latest records, ``[n, window, n_features]``, one for each record.
+    explains
+        Whether its scores are made of the features' errors, with the parameters that it has by default: they tell a
+        record's top features.
     """
 
     name: str
@@ -48,6 +51,7 @@ class DetectorEntry:
     threshold: str | None = None
     supervised: bool = False
     sequence: bool = False
+    explains: bool = False
 
 
 DETECTORS: Final[Mapping[str, DetectorEntry]] = MappingProxyType(
@@ -57,10 +61,11 @@ DETECTORS: Final[Mapping[str, DetectorEntry]] = MappingProxyType(
             DetectorEntry(
                 "autoencoder",
                 "dense autoencoder (PyTorch): residuals against their usual size, and the latent code's distance",
-                "the default: flows and other records with many columns; tells which features are odd",
+                "the default: flows and other records with many columns",
                 "netsieve.engine.detectors.autoencoder",
                 "Autoencoder",
                 "AutoencoderParameters",
+                explains=True,
             ),
             DetectorEntry(
                 "autoencoder_simple",
@@ -71,6 +76,7 @@ DETECTORS: Final[Mapping[str, DetectorEntry]] = MappingProxyType(
                 "SimpleAutoencoderParameters",
                 scaling="minmax",
                 threshold="mean_std:1",
+                explains=True,
             ),
             DetectorEntry(
                 "autoencoder_deep",
@@ -81,6 +87,7 @@ DETECTORS: Final[Mapping[str, DetectorEntry]] = MappingProxyType(
                 "DeepAutoencoderParameters",
                 scaling="none",
                 threshold="mean_std:1",
+                explains=True,
             ),
             DetectorEntry(
                 "variational",
@@ -89,6 +96,7 @@ DETECTORS: Final[Mapping[str, DetectorEntry]] = MappingProxyType(
                 "netsieve.engine.detectors.variational",
                 "Variational",
                 "VariationalParameters",
+                explains=True,
             ),
             DetectorEntry(
                 "ensemble",
@@ -97,6 +105,7 @@ DETECTORS: Final[Mapping[str, DetectorEntry]] = MappingProxyType(
                 "netsieve.engine.detectors.ensemble",
                 "Ensemble",
                 "EnsembleParameters",
+                explains=True,
             ),
             DetectorEntry(
                 "classifier",
@@ -124,14 +133,16 @@ DETECTORS: Final[Mapping[str, DetectorEntry]] = MappingProxyType(
                 "Hybrid",
                 "HybridParameters",
                 supervised=True,
+                explains=True,
             ),
             DetectorEntry(
                 "pca",
                 "principal components: what they cannot rebuild, and the distance within them",
-                "a linear baseline that trains in a moment; tells which features are odd",
+                "a linear baseline that trains in a moment",
                 "netsieve.engine.detectors.pca",
                 "PrincipalComponents",
                 "PrincipalComponentsParameters",
+                explains=True,
             ),
             DetectorEntry(
                 "isolation_forest",
@@ -144,26 +155,29 @@ DETECTORS: Final[Mapping[str, DetectorEntry]] = MappingProxyType(
             DetectorEntry(
                 "hbos",
                 "histogram-based outlier score: how empty the bins are that a record's values fall into",
-                "the quickest to train and to read; one column at a time; tells which features are odd",
+                "the quickest to train and to read; one column at a time",
                 "netsieve.engine.detectors.hbos",
                 "HistogramScore",
                 "HistogramScoreParameters",
+                explains=True,
             ),
             DetectorEntry(
                 "ecod",
                 "empirical cumulative distributions: how far out in their columns' tails a record's values lie",
-                "nothing to choose, trained in a moment; one column at a time; tells which features are odd",
+                "nothing to choose, trained in a moment; one column at a time",
                 "netsieve.engine.detectors.ecod",
                 "EmpiricalTails",
                 "EmpiricalTailsParameters",
+                explains=True,
             ),
             DetectorEntry(
                 "nearest",
                 "nearest neighbour among 1,000 stored rows: differences against their usual size",
-                "records of many kinds, each rare; nothing to train, and it tells which features are odd",
+                "records of many kinds, each rare; nothing to train",
                 "netsieve.engine.detectors.nearest",
                 "NearestNeighbours",
                 "NearestParameters",
+                explains=True,
             ),
             DetectorEntry(
                 "kmeans",
@@ -172,6 +186,7 @@ DETECTORS: Final[Mapping[str, DetectorEntry]] = MappingProxyType(
                 "netsieve.engine.detectors.kmeans",
                 "KMeansDistance",
                 "KMeansParameters",
+                explains=True,
             ),
             DetectorEntry(
                 "gaussian_mixture",
@@ -184,10 +199,11 @@ DETECTORS: Final[Mapping[str, DetectorEntry]] = MappingProxyType(
             DetectorEntry(
                 "elliptic_envelope",
                 "robust covariance: Mahalanobis distance from the bulk of the training records",
-                "training records that hold a few odd ones, and are of one kind; tells which features are odd",
+                "training records that hold a few odd ones, and are of one kind",
                 "netsieve.engine.detectors.elliptic_envelope",
                 "EllipticEnvelope",
                 "EllipticEnvelopeParameters",
+                explains=True,
             ),
             DetectorEntry(
                 "one_class_svm",
@@ -216,11 +232,12 @@ DETECTORS: Final[Mapping[str, DetectorEntry]] = MappingProxyType(
             DetectorEntry(
                 "lstm_autoencoder",
                 "LSTM autoencoder (PyTorch) over windows: residuals of the last record and of the window as rebuilt",
-                "runs of records per host or process that are odd together; tells which features are odd, and when",
+                "runs of records per host or process that are odd together",
                 "netsieve.engine.detectors.lstm_autoencoder",
                 "LstmAutoencoder",
                 "LstmAutoencoderParameters",
                 sequence=True,
+                explains=True,
             ),
             DetectorEntry(
                 "lstm_predictor",
@@ -230,6 +247,7 @@ DETECTORS: Final[Mapping[str, DetectorEntry]] = MappingProxyType(
                 "LstmPredictor",
                 "LstmPredictorParameters",
                 sequence=True,
+                explains=True,
             ),
             DetectorEntry(
                 "lstm_classifier",
@@ -249,6 +267,7 @@ DETECTORS: Final[Mapping[str, DetectorEntry]] = MappingProxyType(
                 "ConvolutionalAutoencoder",
                 "ConvolutionalAutoencoderParameters",
                 sequence=True,
+                explains=True,
             ),
             DetectorEntry(
                 "lstm_tokens",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netsieve.engine.detectors.autoencoder import residual_weight
-from netsieve.engine.detectors.core import chunked, prepared_float32, sampled_rows
+from netsieve.engine.detectors.core import base_score_for, chunked, prepared_float32, sampled_rows
 from netsieve.engine.detectors.core_detector import CoreDetector
 from netsieve.engine.detectors.parameters import Choices, DetectorParameters, Range
 from netsieve.engine.detectors.variational_core import VariationalCore
@@ -139,4 +139,5 @@ def fit_variational(
         )
     plain = network.core(np.ones(width, dtype=np.float32), parameters.aggregation)
     weight = residual_weight(chunked(plain.residual, z_validation), parameters.aggregation)
-    return network.core(weight, parameters.aggregation), history.summary
+    core = network.core(weight, parameters.aggregation)
+    return replace(core, base_score=base_score_for(chunked(core.score, z_validation))), history.summary

@@ -26,6 +26,8 @@ class VariationalCore:
     - ``"sum"``: ``sum_j error_weight_j * r_j**2 + k``, twice the negative evidence bound up to a constant
     - ``"log_mean"``: ``mean_j log(1 + error_weight_j * r_j**2) + log(1 + k) / d``
 
+    with ``base_score`` added to all.
+
     Attributes
     ----------
     encoder, decoder
@@ -34,6 +36,8 @@ class VariationalCore:
         Linear layers from the encoder's output to the code.
     error_weight
         float32 ``[d]``.
+    base_score
+        As :func:`netsieve.engine.detectors.core.base_score_for` tells.
     """
 
     view: ClassVar[View] = "prepared"
@@ -44,6 +48,7 @@ class VariationalCore:
     decoder: tuple[DenseLayer, ...]
     error_weight: NDArray[np.float32]
     aggregation: Aggregation = "log_mean"
+    base_score: float = 0.0
 
     def residual(self, z: NDArray[Any]) -> NDArray[np.float64]:
         """Return reconstruction minus ``z``, float64 ``[n, d]``."""
@@ -66,7 +71,7 @@ class VariationalCore:
         divergence = _divergence(mean, log_variance)
         if self.aggregation == "log_mean":
             divergence = np.log1p(divergence) / z.shape[1]
-        return np.asarray(errors.sum(axis=1) + divergence, dtype=np.float64)
+        return np.asarray(self.base_score + errors.sum(axis=1) + divergence, dtype=np.float64)
 
     def code(self, z: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return mean and log variance of the code, float64 ``[n, code]`` each."""

@@ -85,6 +85,7 @@ LAYOUTS: Final[dict[str, dict[str, Any]]] = {
 
 ENTITIES: Final[dict[str, dict[str, Any]]] = {
     "beth.process": {"entity": ("hostName", "processId"), "time": "timestamp"},
+    "adfa.call": {"entity": ("trace",)},
 }
 """Whose records follow each other, and their time, of record types without a source and a destination."""
 

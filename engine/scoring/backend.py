@@ -21,6 +21,7 @@ PROBE_TOLERANCE: Final = 2e-5
 """Of ``|stored score| + median calibration score``: twice the contract's, since the stored score is rounded too."""
 LOG_ERRORS: Final = 3
 """onnxruntime's log severity of errors. Warnings tell of nodes placed on the CPU, which is expected."""
+CUDA_PROVIDER: Final = "CUDAExecutionProvider"
 
 
 class OnnxRuntimeBackend:
@@ -99,7 +100,7 @@ class OnnxRuntimeBackend:
         try:
             result: NDArray[np.float32] = self._session.run([output], {INPUT: x})[0]
         except Exception as error:  # onnxruntime's errors share no other base
-            raise ModelFileError(f"{self._model_name} failed on {len(x)} rows ({_first_line(error)})") from error
+            raise ModelFileError(f"{self._model_name} failed on {len(x)} rows ({first_line(error)})") from error
         return result
 
 
@@ -131,7 +132,7 @@ def _session(model: ModelFile, device: Device) -> Any:
         import onnxruntime
     except ImportError as error:
         raise DeviceError(
-            f"onnxruntime cannot be imported ({_first_line(error)}); pip install 'netsieve[cpu]', or 'netsieve[gpu]' "
+            f"onnxruntime cannot be imported ({first_line(error)}); pip install 'netsieve[cpu]', or 'netsieve[gpu]' "
             "for NVIDIA GPUs"
         ) from error
     options = onnxruntime.SessionOptions()
@@ -143,25 +144,25 @@ def _session(model: ModelFile, device: Device) -> Any:
     if device == "cuda":
         _check_cuda_is_built_in(onnxruntime)
         # TF32 keeps 10 bits of a float32: it would break the parity with the CPU
-        providers.insert(0, ("CUDAExecutionProvider", {"use_tf32": "0", "arena_extend_strategy": "kSameAsRequested"}))
+        providers.insert(0, (CUDA_PROVIDER, {"use_tf32": "0", "arena_extend_strategy": "kSameAsRequested"}))
     try:
         # With its fallback on, onnxruntime prints to standard output, where data may be going, and carries on
         session = onnxruntime.InferenceSession(model.data, options, providers=providers, enable_fallback=0)
     except Exception as error:  # onnxruntime's errors share no other base
         if "CUDA" in str(error):
-            raise DeviceError(_cuda_message(_first_line(error))) from error
+            raise DeviceError(_cuda_message(first_line(error))) from error
         raise ModelFileError(
-            f"{model.name} is refused by onnxruntime {onnxruntime.__version__} ({_first_line(error)}); train or export "
+            f"{model.name} is refused by onnxruntime {onnxruntime.__version__} ({first_line(error)}); train or export "
             "it again"
         ) from error
-    if device == "cuda" and session.get_providers()[0] != "CUDAExecutionProvider":
+    if device == "cuda" and session.get_providers()[0] != CUDA_PROVIDER:
         # onnxruntime falls back to the CPU without a word
         raise DeviceError(_cuda_message("its CUDA provider did not load"))
     return session
 
 
 def _check_cuda_is_built_in(onnxruntime: Any) -> None:
-    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+    if CUDA_PROVIDER not in onnxruntime.get_available_providers():
         raise DeviceError(
             "device 'cuda' is asked for, and the installed onnxruntime is built for CPUs only; pip uninstall "
             "onnxruntime, then pip install 'netsieve[gpu]', or use device 'cpu'"
@@ -179,5 +180,6 @@ def _cuda_message(reason: str) -> str:
     )
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message, at most 300 characters."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from netsieve.engine.errors import DeviceError, ModelFileError
 from netsieve.engine.scoring.backend import Device, OnnxRuntimeBackend, check_probes
+from netsieve.engine.scoring.cuda_backend import GPU_BATCH, CudaBackend
 from netsieve.engine.scoring.model_file import ModelFile
 
 BackendName = Literal["auto", "onnxruntime", "native"]
@@ -16,8 +17,9 @@ BACKENDS: Final[tuple[str, ...]] = get_args(BackendName)
 
 
 class Backend(Protocol):
-    """Computes scores. The classes are :class:`netsieve.engine.scoring.native.NativeBackend` and
-    :class:`netsieve.engine.scoring.backend.OnnxRuntimeBackend`, which say more of the methods.
+    """Computes scores. The classes are :class:`netsieve.engine.scoring.native.NativeBackend`,
+    :class:`netsieve.engine.scoring.backend.OnnxRuntimeBackend`, which say more of the methods, and
+    :class:`netsieve.engine.scoring.cuda_backend.CudaBackend`.
     """
 
     name: str
@@ -32,7 +34,7 @@ class Backend(Protocol):
         ...
 
 
-def chosen_backend(model: ModelFile, device: Device, wanted: str) -> Backend:
+def chosen_backend(model: ModelFile, device: Device, wanted: str, batch_size: int = GPU_BATCH) -> Backend:
     """Return a backend whose scores of the model's probe rows are those stored with them.
 
     Parameters
@@ -43,6 +45,8 @@ def chosen_backend(model: ModelFile, device: Device, wanted: str) -> Backend:
         Where to score; on ``"cuda"`` only onnxruntime does.
     wanted
         ``"auto"``, ``"onnxruntime"`` or ``"native"``.
+    batch_size
+        Rows that the buffers of a GPU's batches hold.
 
     Raises
     ------
@@ -63,7 +67,7 @@ def chosen_backend(model: ModelFile, device: Device, wanted: str) -> Backend:
             raise ModelFileError(
                 f"{model.name} cannot be scored by native kernels: {reason}; use backend 'auto' or 'onnxruntime'"
             )
-    backend = OnnxRuntimeBackend(model, device)
+    backend = OnnxRuntimeBackend(model) if device == "cpu" else CudaBackend(model, batch_size)
     check_probes(backend, model)
     return backend
 

@@ -49,6 +49,8 @@ class ScoredBlock:
         int64 ``[n]``: 0-based record number within the file of each row.
     scores
         float32 ``[n]``.
+    windows
+        Of the records, for a model of windows.
     """
 
     number: int
@@ -56,6 +58,7 @@ class ScoredBlock:
     frame: pl.DataFrame
     record: NDArray[np.int64]
     scores: NDArray[np.float32]
+    windows: RecordWindows | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +137,7 @@ def score_blocks(
             else:
                 frame, record, refused = table.frame, _numbers(table), left_out
                 scores = target.scorer.window_scores(windows, threads=1)
-            results.append(target.finish(ScoredBlock(item.number, table.source_file, frame, record, scores)))
+            results.append(target.finish(ScoredBlock(item.number, table.source_file, frame, record, scores, windows)))
             scored += len(scores)
             emptied.update(table.emptied)
             if refused:

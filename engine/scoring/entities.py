@@ -8,6 +8,10 @@ ranks the busiest hosts first, since every normal record adds some 0.43 to it; a
 anomalies among a million normal records; and of a million normal records the worst ten are rare too. Here a record
 of a level that one in a thousand reaches counts nothing where it is one of a thousand, nearly 3 where it is the only
 one, and ten of them ten times as much.
+
+Sequences are another matter: where an entity is one sequence (a trace of system calls) and a score is the logarithm of
+how unlikely an event is behind the ones before it, the mean tells how unlikely the sequence is, event by event, and
+ranks it; the surprise would find the longest.
 """
 
 from __future__ import annotations
@@ -26,6 +30,7 @@ from netsieve.engine.sinks.atomic import STANDARD_OUTPUT, PendingFile, pending_f
 from netsieve.kernels import _native
 
 if TYPE_CHECKING:
+    from netsieve.engine.scoring.scorer import Scorer
     from netsieve.engine.thresholds.calibration import Calibration
 
 ENTITIES_SUFFIX: Final = ".entities.csv"
@@ -36,7 +41,9 @@ LONGEST_NAME: Final = 256
 SEPARATOR: Final = "\x1f"
 """Between the values of several columns: the ASCII unit separator."""
 FIRST_ENTITIES: Final = 4096
-MEASURES: Final = ("surprise", "records", "anomalies", "highest_score")
+MEASURES: Final = ("surprise", "records", "anomalies", "mean_score", "highest_score")
+OF_SEQUENCES: Final = frozenset({"lstm_tokens"})
+"""Detectors whose scores are logarithms of probabilities, with a mean that says something of a sequence."""
 
 
 def entities_path(output: str) -> str:
@@ -64,6 +71,8 @@ class EntityRanking:
         The columns whose values are the entities.
     calibration
         What scores are compared with.
+    by_mean
+        Whether the mean score ranks, rather than the surprise.
     most
         Entities at a time.
 
@@ -73,8 +82,11 @@ class EntityRanking:
         Records that lack a value there: they belong to no entity.
     """
 
-    def __init__(self, columns: Sequence[str], calibration: Calibration, most: int = MOST_ENTITIES) -> None:
+    def __init__(
+        self, columns: Sequence[str], calibration: Calibration, *, by_mean: bool = False, most: int = MOST_ENTITIES
+    ) -> None:
         self.columns = tuple(columns)
+        self._first = "mean_score" if by_mean else "surprise"
         self.without = 0
         self._calibration = calibration
         self._key = os.urandom(16)
@@ -82,7 +94,15 @@ class EntityRanking:
         self._names: list[str] = []
         self._counts = np.zeros((0, 2), np.int64)
         self._levels = np.zeros((0, 0), np.uint32)
+        self._sums = np.zeros(0)
         self._highest = np.zeros(0, np.float32)
+
+    @classmethod
+    def of(cls, scorer: Scorer, columns: Sequence[str]) -> EntityRanking:
+        """Return the ranking of a model's records: by the mean of its scores where an entity is one sequence to it."""
+        windows = scorer.schema.windows
+        one_sequence = windows is not None and set(windows.entity) == set(columns)
+        return cls(columns, scorer.calibration, by_mean=one_sequence and scorer.detector in OF_SEQUENCES)
 
     @property
     def forgotten(self) -> int:
@@ -115,7 +135,15 @@ class EntityRanking:
         for row in np.flatnonzero(is_new).tolist():
             self._names[ids[row]] = records.names[row]
         update_levels(
-            ids, is_new, records.scores, records.surprise, records.flags, self._counts, self._highest, self._levels
+            ids,
+            is_new,
+            records.scores,
+            records.surprise,
+            records.flags,
+            self._counts,
+            self._sums,
+            self._highest,
+            self._levels,
         )
 
     def _make_room(self) -> None:
@@ -125,19 +153,20 @@ class EntityRanking:
             return
         wanted = min(max(FIRST_ENTITIES, 1 << (self._interner.size - 1).bit_length()), self._interner.max_entities)
         counts, levels = np.zeros((wanted, 2), np.int64), np.zeros((wanted, LEVELS), np.uint32)
-        highest = np.full(wanted, -np.inf, np.float32)
+        sums, highest = np.zeros(wanted), np.full(wanted, -np.inf, np.float32)
         held = len(self._names)
         if held:
-            counts[:held], levels[:held], highest[:held] = self._counts, self._levels, self._highest
-        self._counts, self._levels, self._highest = counts, levels, highest
+            counts[:held], levels[:held] = self._counts, self._levels
+            sums[:held], highest[:held] = self._sums, self._highest
+        self._counts, self._sums, self._highest, self._levels = counts, sums, highest, levels
         self._names += [""] * (wanted - held)
 
     def frame(self) -> pl.DataFrame:
-        """Return the ranking, worst first: the columns' values, surprise, records, anomalies and highest score.
+        """Return the ranking, worst first: the columns' values, and :data:`MEASURES`.
 
         The columns keep their names, with ``input_`` before one that is one of the others'. Entities of equal surprise
-        are ranked by the share of anomalies among their records, then by their number, by the highest score, and by
-        name.
+        (or mean score, where that ranks) are ranked by the share of anomalies among their records, then by the number
+        of these, by the highest score, and by name.
         """
         from netsieve.kernels.ranking import compare_with_calibration
 
@@ -157,11 +186,12 @@ class EntityRanking:
                 "surprise": surprise,
                 "records": self._counts[:size, 0],
                 "anomalies": self._counts[:size, 1],
+                "mean_score": self._sums[:size] / self._counts[:size, 0],
                 "highest_score": self._highest[:size],
             }
         )
         share = pl.col("anomalies") / pl.col("records")
-        order = ["surprise", share, "anomalies", "highest_score", *headings]
+        order = [self._first, share, "anomalies", "highest_score", *headings]
         return table.sort(order, descending=[True] * 4 + [False] * len(headings))
 
     def write(self, path: str) -> None:

@@ -76,6 +76,7 @@ def score_events(
     only_anomalies: bool = False,
     top: int | None = None,
     min_score: float | None = None,
+    top_features: int | None = None,
     rejects: str | None = None,
     max_rejects: float = 0.01,
     progress: bool | None = None,
@@ -108,7 +109,7 @@ def score_events(
     state
         Folder with a state file ``TYPE.state`` for each model with neighbour features, as for one model; or states in
         memory by event type.
-    keep, only_anomalies, top, min_score, max_rejects, progress, advance, threads, by_entity
+    keep, only_anomalies, top, min_score, top_features, max_rejects, progress, advance, threads, by_entity
         As for :func:`netsieve.engine.scoring.files.score_files`; ``top`` records and a ranking of each type,
         ``max_rejects`` of all records.
 
@@ -142,6 +143,7 @@ def score_events(
             selection=Selection(only_anomalies=only_anomalies, min_score=min_score, top=top),
             by_entity=by_entity,
             state=states.get(event_type),
+            top_features=top_features,
         )
         for event_type, scorer in scorers.items()
     }

@@ -38,6 +38,7 @@ def score_files(
     only_anomalies: bool = False,
     top: int | None = None,
     min_score: float | None = None,
+    top_features: int | None = None,
     rejects: str | None = None,
     max_rejects: float = 0.01,
     progress: bool | None = None,
@@ -62,7 +63,8 @@ def score_files(
         Input columns in the output: ``"all"``, ``"none"``, names (a list, or text with commas), or None for those
         that the model does not use as features. The first file decides which there are and their types: what
         later files lack is missing, what they have more is left out. A kept column called like an added one
-        (``source_file``, ``row_index``, ``anomaly_score``, ``is_anomaly``) gets the prefix ``input_``.
+        (``source_file``, ``row_index``, ``anomaly_score``, ``is_anomaly``, and ``top_features`` where they are written)
+        gets the prefix ``input_``.
     reading
         How the files are read, where their content does not tell.
     only_anomalies
@@ -71,6 +73,11 @@ def score_files(
         Write only so many records with the highest scores, highest first; equal scores in order of input.
     min_score
         Write only records with at least this score.
+    top_features
+        Also write so many of the features that make a record's score what it is, those with the largest errors against
+        their calibrated ones (:mod:`netsieve.engine.scoring.top_features`): as a list of structures, in CSV as text. Of
+        the anomalies, and null of other records; of all that are written with ``only_anomalies``, ``top`` or
+        ``min_score``.
     rejects
         File for records that cannot be read; by default the output's name with ``.rejects.ndjson``, which exists
         only where there are any.
@@ -110,7 +117,16 @@ def score_files(
     files = expand_inputs(inputs)
     rejected = RejectsFile(rejects_path(output, rejects), asked=rejects is not None)
     selection = Selection(only_anomalies=only_anomalies, min_score=min_score, top=top)
-    job = ModelJob(scorer, output, form, keep=keep, selection=selection, by_entity=by_entity, state=state)
+    job = ModelJob(
+        scorer,
+        output,
+        form,
+        keep=keep,
+        selection=selection,
+        by_entity=by_entity,
+        state=state,
+        top_features=top_features,
+    )
     check_distinct([output, rejected.path, *job.further_paths], [*files, scorer.model_file.name])
     schema = scorer.schema
     sources = Inputs(

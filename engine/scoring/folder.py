@@ -24,6 +24,7 @@ from netsieve.engine.scoring.ordered_parts import OrderedPartsJob
 from netsieve.engine.scoring.parts import STATE_SUFFIX, PartsJob
 from netsieve.engine.scoring.progress import Progress
 from netsieve.engine.scoring.summary import ScoreSummary, peak_rss_bytes
+from netsieve.engine.scoring.top_features import TopFeatures
 from netsieve.engine.sinks.atomic import STANDARD_OUTPUT, output_error
 from netsieve.engine.sinks.rejects import REJECTS_SUFFIX
 from netsieve.engine.sinks.sink import OutputFormat, output_format
@@ -54,6 +55,7 @@ def score_folder(
     reading: ReadOptions | None = None,
     only_anomalies: bool = False,
     min_score: float | None = None,
+    top_features: int | None = None,
     max_rejects: float = 0.01,
     progress: bool | None = None,
     threads: int = 0,
@@ -69,7 +71,7 @@ def score_folder(
 
     Parameters
     ----------
-    scorer, inputs, keep, reading, only_anomalies, min_score, max_rejects, progress, threads
+    scorer, inputs, keep, reading, only_anomalies, min_score, top_features, max_rejects, progress, threads
         As for :func:`netsieve.engine.scoring.files.score_files`. Inputs are regular files; those that lie in the
         output folder are left out. The first block of each file decides the columns of its part.
     folder
@@ -97,6 +99,8 @@ def score_folder(
     started = time.perf_counter()
     form = output_format(STANDARD_OUTPUT, format or "parquet")
     files = _input_files(inputs, folder)
+    if top_features is not None:
+        TopFeatures(scorer, top_features)  # raises before the first part where the model has none
     options = {
         "netsieve": __version__,
         "format": form,
@@ -105,6 +109,7 @@ def score_folder(
         "policy": scorer.threshold_policy,
         "only_anomalies": only_anomalies,
         "min_score": min_score,
+        "top_features": top_features,
         "reading": _plain(reading or ReadOptions()),
     }
     with _locked(folder):
@@ -127,6 +132,7 @@ def score_folder(
                 "reading": reading,
                 "only_anomalies": only_anomalies,
                 "min_score": min_score,
+                "top_features": top_features,
             },
         )
         todo = job.tasks(files, SUFFIXES[form])

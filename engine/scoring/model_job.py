@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import polars as pl
 
 from netsieve.engine.errors import OutputError
 from netsieve.engine.features.state import FeatureState
@@ -16,10 +17,13 @@ from netsieve.engine.scoring.block_scores import ScoredBlock, Target
 from netsieve.engine.scoring.entities import EntityRanking, EntityRecords, entities_path
 from netsieve.engine.scoring.output_columns import TYPE_OF_KIND, Keep, OutputColumns
 from netsieve.engine.scoring.selection import BestRecords, Selection
+from netsieve.engine.scoring.top_features import TOP_FEATURES_TYPE, TopFeatures, spread
 from netsieve.engine.sinks.atomic import PendingFile
 from netsieve.engine.sinks.sink import OutputFormat, Sink, open_sink
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from netsieve.engine.scoring.scorer import Scorer
 
 
@@ -47,6 +51,8 @@ class ModelJob:
         As for :func:`netsieve.engine.scoring.files.score_files`.
     selection
         The records that are written.
+    top_features
+        As for :func:`netsieve.engine.scoring.files.score_files`.
 
     Attributes
     ----------
@@ -70,10 +76,11 @@ class ModelJob:
         selection: Selection,
         by_entity: str | Sequence[str] | None,
         state: str | FeatureState | None,
+        top_features: int | None = None,
     ) -> None:
         columns = by_entity.split(",") if isinstance(by_entity, str) else by_entity or ()
         self.scorer = scorer
-        self._ranking = EntityRanking(columns, scorer.calibration) if columns else None
+        self._ranking = EntityRanking.of(scorer, columns) if columns else None
         self._ranked = None if self._ranking is None else entities_path(output)
         self._state_file = state if isinstance(state, str) else None
         self._given_state = state
@@ -83,6 +90,7 @@ class ModelJob:
         self.needed = tuple(dict.fromkeys((*scorer.schema.input_columns, *columns)))
         self.request = self._keep.request(scorer.schema, self.needed)
         self._selection = selection
+        self._top_features = None if top_features is None else TopFeatures(scorer, top_features)
         self.output = output
         self._format = form
         self._columns: OutputColumns | None = None
@@ -120,17 +128,27 @@ class ModelJob:
         rows = self._selection.rows(block.scores, flags)
         if self._best is not None:
             rows = self._best.candidates(block.scores, rows)
-        frame = columns.frame(block, flags, rows)
+        frame = columns.frame(block, flags, rows, self._named(block, flags, rows))
         prepared = frame if self._best is not None else sink.prepare(frame)
         entities = None if self._ranking is None else self._ranking.records(block.frame, block.scores, flags)
         return Written(prepared, frame.height, len(flags), int(np.count_nonzero(flags)), entities)
+
+    def _named(self, block: ScoredBlock, flags: NDArray[np.bool_], rows: NDArray[np.bool_] | None) -> pl.Series | None:
+        """Return the top features of the records that are written: where all are, of the anomalies among them."""
+        if self._top_features is None:
+            return None
+        asked = np.flatnonzero(flags if rows is None else rows)
+        top = self._top_features.of_rows(block.frame, asked, block.windows)
+        if self._format == "csv":
+            top = self._top_features.in_text(top)
+        return spread(top, asked, len(flags)) if rows is None else top
 
     def _opened_output(self, block: ScoredBlock) -> tuple[OutputColumns, Sink]:
         """Return the output, which the first block opens: its types are the output's."""
         if block.number == 0:
             try:
                 kept = self._keep.columns_of(block.frame.columns, block.source_file)
-                self._open(OutputColumns(kept, block.frame.schema))
+                self._open(kept, block.frame.schema)
             finally:
                 self._opened.set()
         self._opened.wait()
@@ -138,7 +156,11 @@ class ModelJob:
             raise OutputError("the output was not opened")  # the first block's own error is raised before this one
         return self._columns, self._sink
 
-    def _open(self, columns: OutputColumns) -> None:
+    def _open(self, kept: Sequence[str], types: pl.Schema | dict[str, pl.DataType]) -> None:
+        top_features = None
+        if self._top_features is not None:
+            top_features = pl.String() if self._format == "csv" else TOP_FEATURES_TYPE
+        columns = OutputColumns(kept, types, top_features)
         self._sink = open_sink(self.output, self._format, columns.schema)
         self._columns = columns
 
@@ -167,7 +189,7 @@ class ModelJob:
             computed = () if self.scorer.stage is None else self.scorer.stage.declaration.columns
             kept = self._keep.columns_of([*columns, *computed], "the input")
             kinds = self._keep.request(self.scorer.schema).kinds
-            self._open(OutputColumns(kept, {name: TYPE_OF_KIND[kinds.get(name, "string")] for name in kept}))
+            self._open(kept, {name: TYPE_OF_KIND[kinds.get(name, "string")] for name in kept})
         assert self._sink is not None
         if self._best is not None and (frame := self._best.frame()) is not None:
             self._sink.write(self._sink.prepare(frame))
@@ -183,8 +205,9 @@ class ModelJob:
         return [] if self._columns is None else self._columns.notes()
 
     def further_notes(self) -> list[str]:
-        """Return what is to be known of the state and the ranking."""
-        notes = [*self._state_notes, *([] if self._known is None else self._known.notes())]
+        """Return what is to be known of the device, the state and the ranking."""
+        notes = [] if self.scorer.device_note is None else [self.scorer.device_note]
+        notes += [*self._state_notes, *([] if self._known is None else self._known.notes())]
         return notes + ([] if self._ranking is None else self._ranking.notes())
 
     def complete(self, *, with_state: bool) -> None:

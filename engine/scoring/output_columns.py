@@ -10,6 +10,7 @@ import polars as pl
 
 from netsieve.engine.errors import MissingColumnError, OutputError
 from netsieve.engine.features.schema import ColumnKind, FeatureSchema
+from netsieve.engine.scoring.top_features import TOP_FEATURES
 from netsieve.engine.sources.source import CLASH_PREFIX, ColumnRequest
 
 if TYPE_CHECKING:
@@ -107,6 +108,8 @@ class OutputColumns:
         Columns kept of the input.
     types
         Their types.
+    top_features
+        Type of the column of that name, behind all others; None without it.
 
     Attributes
     ----------
@@ -114,17 +117,23 @@ class OutputColumns:
         Columns of the output.
     """
 
-    def __init__(self, kept: Sequence[str], types: pl.Schema | dict[str, pl.DataType]) -> None:
-        self._names = {name: CLASH_PREFIX + name if name in ADDED else name for name in kept}
+    def __init__(
+        self,
+        kept: Sequence[str],
+        types: pl.Schema | dict[str, pl.DataType],
+        top_features: pl.DataType | None = None,
+    ) -> None:
+        added = ADDED if top_features is None else {**ADDED, TOP_FEATURES: top_features}
+        self._names = {name: CLASH_PREFIX + name if name in added else name for name in kept}
         self._types = {name: types[name] for name in kept}
-        written = [*self._names.values(), *ADDED]
+        written = [*self._names.values(), *added]
         twice = sorted({name for name in written if written.count(name) > 1})
         if twice:
             raise OutputError(
                 f"the output would have the column {twice[0]!r} twice, since the input has it beside "
                 f"{twice[0].removeprefix(CLASH_PREFIX)!r}; leave one out with --keep"
             )
-        self.schema = pl.Schema({**{self._names[name]: types[name] for name in kept}, **ADDED})
+        self.schema = pl.Schema({**{self._names[name]: types[name] for name in kept}, **added})
 
     def notes(self) -> list[str]:
         """Return what was renamed."""
@@ -132,7 +141,13 @@ class OutputColumns:
             f"the input's column {old!r} is {new!r} in the output" for old, new in self._names.items() if old != new
         ]
 
-    def frame(self, block: ScoredBlock, flags: NDArray[np.bool_], rows: NDArray[np.bool_] | None) -> pl.DataFrame:
+    def frame(
+        self,
+        block: ScoredBlock,
+        flags: NDArray[np.bool_],
+        rows: NDArray[np.bool_] | None,
+        top_features: pl.Series | None = None,
+    ) -> pl.DataFrame:
         """Return the output of one block.
 
         Parameters
@@ -143,6 +158,8 @@ class OutputColumns:
             bool ``[n]``, whether each is an anomaly.
         rows
             bool ``[n]``, the records to write; None for all.
+        top_features
+            Of the records to write, if they are asked for.
 
         Raises
         ------
@@ -159,7 +176,8 @@ class OutputColumns:
             pl.Series(scores, dtype=pl.Float32),
             pl.Series(flags, dtype=pl.Boolean),
         )
-        return pl.DataFrame([*columns, *(series.alias(name) for name, series in zip(ADDED, added, strict=True))])
+        columns += [series.alias(name) for name, series in zip(ADDED, added, strict=True)]
+        return pl.DataFrame(columns if top_features is None else [*columns, top_features])
 
     def _column(self, frame: pl.DataFrame, name: str, path: str) -> pl.Series:
         kind = self._types[name]

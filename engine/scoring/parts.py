@@ -240,6 +240,7 @@ class PartsJob:
             policy=self._scorer.threshold_policy,
             backend=self._scorer.backend_description,
             output=self._folder,
+            notes=[] if self._scorer.device_note is None else [self._scorer.device_note],
         )
         for path in files:
             entry = self._manifest.entries[path]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -22,7 +22,9 @@ from netsieve.engine.features.window_stage import RecordWindows, WindowStage
 from netsieve.engine.processors import available_processors
 from netsieve.engine.scoring.backend import Device
 from netsieve.engine.scoring.backend_choice import BackendName, chosen_backend
+from netsieve.engine.scoring.cuda_backend import GPU_BATCH, placement
 from netsieve.engine.scoring.model_file import ModelFile
+from netsieve.engine.scoring.top_features import TOP_FEATURES, TOP_FEATURES_TYPE, FeatureDeviation, TopFeatures, spread
 from netsieve.engine.thresholds.calibration import Calibration
 from netsieve.engine.thresholds.policy import Policy, parse_policy
 
@@ -33,8 +35,6 @@ ACTIVATION_BYTES: Final = 512 * 1024
 """Bytes of the widest activation of a batch: a few of them stay in a core's L2 cache. Measured: at 10, 41 and
 115 features 2,048, 2,048 and 1,024 rows are best, and 8,192 rows are 10 to 25 % slower."""
 LARGEST_BATCH: Final = 2048
-GPU_BATCH: Final = 65_536
-"""Rows a batch on a GPU, where a batch costs a transfer."""
 BATCH_STEP: Final = 64
 """Batch sizes are multiples of this: vectorised sums round by a row's place in a block, so that batches cut
 elsewhere would change last digits (by 3e-7 of a score at most)."""
@@ -47,10 +47,19 @@ WINDOW_ROWS: Final = 65_536
 
 
 class OneScore(NamedTuple):
-    """Score and decision of one record."""
+    """Score and decision of one record, and, if asked for, the features that make it what it is."""
 
     anomaly_score: float
     is_anomaly: bool
+    top_features: tuple[FeatureDeviation, ...] | None = None
+
+
+class _ScoredTable(NamedTuple):
+    """Records with all features, their windows where the model takes such, and their scores."""
+
+    table: pl.DataFrame
+    windows: RecordWindows | None
+    scores: NDArray[np.float32]
 
 
 class Scorer:
@@ -61,14 +70,14 @@ class Scorer:
     model
         Path of the model file, or one that has been read (:class:`~netsieve.engine.scoring.model_file.ModelFile`).
     device
-        ``"cpu"`` or ``"cuda"``.
+        ``"cpu"`` or ``"cuda"``. A model with decision trees stays on the CPU, see ``device_note``.
     backend
         ``"native"`` for netsieve's own kernels, which compute the graphs of some detectors, and faster;
         ``"onnxruntime"``, which computes all; or ``"auto"``, which takes native kernels where there are any that give
         the model's probe rows the scores stored with them.
     threads
         Threads that large frames and matrices are scored on; 0 for one a processor. Batches are the same
-        whatever their number, and so are the scores.
+        whatever their number, and so are the scores. With a GPU they encode, and two at a time use it.
     batch_size
         Rows scored at once, rounded up to a multiple of 64; by default chosen by the width of the model.
     max_queued_batches
@@ -83,6 +92,10 @@ class Scorer:
 
     Attributes
     ----------
+    device
+        Where it scores.
+    device_note
+        Why that is another device than was asked for; None where it is not.
     stage
         Computes the model's neighbour features; None where it has none.
     windows
@@ -118,9 +131,9 @@ class Scorer:
         }
         self.model_file = model if isinstance(model, ModelFile) else ModelFile.read(model)
         self.max_queued_batches = max_queued_batches
-        # On a GPU one caller at a time is enough
-        self.threads = (threads or available_processors()) if device == "cpu" else 1
-        chosen = batch_size or _best_batch_size(self.model_file, device)
+        self.device, self.device_note = placement(self.model_file, device)
+        self.threads = threads or available_processors()
+        chosen = batch_size or _best_batch_size(self.model_file, self.device)
         self.batch_size = -(-chosen // BATCH_STEP) * BATCH_STEP
         self._process = os.getpid()
         self._encoder = Encoder(self.model_file.schema)
@@ -129,7 +142,7 @@ class Scorer:
         layout = self.model_file.schema.window_layout
         self.windows = None if layout is None else WindowStage(layout)
         self._warned = False
-        self._backend = chosen_backend(self.model_file, device, backend)
+        self._backend = chosen_backend(self.model_file, self.device, backend, self.batch_size)
         self._set_threshold(self.model_file.default_policy)
 
     def __reduce__(self) -> tuple[Callable[..., Scorer], tuple[ModelFile, dict[str, Any], str, float]]:
@@ -232,7 +245,7 @@ class Scorer:
         self.new_state()  # raises where the model takes none
         return FeatureState.load(path, self.schema.neighbours, self.schema.window_layout)
 
-    def score(self, frame: Any, *, state: FeatureState | None = None) -> pl.DataFrame:
+    def score(self, frame: Any, *, state: FeatureState | None = None, top_features: int | None = None) -> pl.DataFrame:
         """Score the records of a frame.
 
         Parameters
@@ -244,11 +257,16 @@ class Scorer:
         state
             For a model with neighbour features or windows: what is known of the hosts so far. The frame's records
             come after those seen with it, and it is updated. Without one nothing is known at the frame's first record.
+        top_features
+            Say of each anomaly which features make it one, so many of them
+            (:mod:`netsieve.engine.scoring.top_features`).
 
         Returns
         -------
         polars.DataFrame
-            ``anomaly_score`` (Float32) and ``is_anomaly`` (Boolean), one row for each record, in order.
+            ``anomaly_score`` (Float32) and ``is_anomaly`` (Boolean), one row for each record, in order; if asked for
+            also ``top_features``: of anomalies a list of structures with ``feature``, ``value`` and ``typical`` (text)
+            and ``z`` (Float32), the largest z first, and null of the others.
 
         Raises
         ------
@@ -258,11 +276,21 @@ class Scorer:
             A cell cannot be encoded; the column and the first rows are named.
         StateError
             The state belongs to another model, or the model takes none.
+        ModelFileError
+            Top features are asked for, and the model does not tell each feature's part of the score.
         TypeError
             This is no frame.
         """
-        scores = self.anomaly_scores(frame, state=state)
-        return pl.DataFrame({"anomaly_score": scores, "is_anomaly": scores > np.float32(self._threshold)})
+        named = None if top_features is None else TopFeatures(self, top_features)
+        scores, top = [np.empty(0, np.float32)], [pl.Series(TOP_FEATURES, [], dtype=TOP_FEATURES_TYPE)]
+        for scored in self._scored_tables(frame, None, state):
+            scores.append(scored.scores)
+            if named is not None:
+                rows = np.flatnonzero(scored.scores > np.float32(self._threshold))
+                top.append(spread(named.of_rows(scored.table, rows, scored.windows), rows, len(scored.scores)))
+        joined = np.concatenate(scores)
+        result = pl.DataFrame({"anomaly_score": joined, "is_anomaly": joined > np.float32(self._threshold)})
+        return result if named is None else result.with_columns(pl.concat(top))
 
     def anomaly_scores(
         self, frame: Any, *, threads: int | None = None, state: FeatureState | None = None
@@ -276,28 +304,37 @@ class Scorer:
         threads
             Instead of the scorer's own number: 1 for callers that have their own threads.
         """
+        parts = [scored.scores for scored in self._scored_tables(frame, threads, state)]
+        return parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, np.float32), *parts])
+
+    def _scored_tables(self, frame: Any, threads: int | None, state: FeatureState | None) -> Iterator[_ScoredTable]:
+        """Return a frame's records piece by piece, in order, with their scores."""
         self._check_process()
+        tables: Iterable[pl.DataFrame]
         if isinstance(frame, pl.LazyFrame):
             names = frame.collect_schema().names()
             wanted = [name for name in names if name in set(self.schema.input_columns)]
-            pieces = frame.select(wanted).collect_batches(chunk_size=LAZY_CHUNK_ROWS, maintain_order=True)
-            state = self._state_or_new(state)
-            parts = [self.anomaly_scores(piece, threads=threads, state=state) for piece in pieces]
-            return np.concatenate([np.empty(0, np.float32), *parts])
-        table = _polars_frame(frame)
+            tables = frame.select(wanted).collect_batches(chunk_size=LAZY_CHUNK_ROWS, maintain_order=True)
+        else:
+            tables = [_polars_frame(frame)]
         state = self._state_or_new(state)
+        return (scored for table in tables for scored in self._scored_parts(table, threads, state))
+
+    def _scored_parts(
+        self, table: pl.DataFrame, threads: int | None, state: FeatureState | None
+    ) -> Iterator[_ScoredTable]:
         if self.stage is not None:
             table = self.stage.apply(table, state=state)
         if self.windows is None or state is None:
-            return self.computed_scores(table, threads=threads)
+            yield _ScoredTable(table, None, self.computed_scores(table, threads=threads))
+            return
         seen, columns = self.windows.prepare(table), self._encoder.column_arrays(table)
-        scores = np.empty(table.height, dtype=np.float32)
-        for start in range(0, len(scores), WINDOW_ROWS):
-            rows = slice(start, min(start + WINDOW_ROWS, len(scores)))
+        for start in range(0, table.height, WINDOW_ROWS):
+            rows = slice(start, min(start + WINDOW_ROWS, table.height))
             x = np.empty((rows.stop - start, len(columns)), dtype=np.float32)
             write_rows(columns, start, x)
-            scores[rows] = self.window_scores(self.windows.update(seen[rows], x, state), threads=threads)
-        return scores
+            windows = self.windows.update(seen[rows], x, state)
+            yield _ScoredTable(table[rows], windows, self.window_scores(windows, threads=threads))
 
     def computed_scores(self, table: pl.DataFrame, *, threads: int | None = None) -> NDArray[np.float32]:
         """Return the scores of a frame that has all features, the computed ones among them, float32 ``[n]``."""
@@ -377,7 +414,9 @@ class Scorer:
 
         return self._all_scores(len(matrix), score_batches, threads)
 
-    def score_one(self, record: Mapping[str, Any], *, state: FeatureState | None = None) -> OneScore:
+    def score_one(
+        self, record: Mapping[str, Any], *, state: FeatureState | None = None, top_features: int | None = None
+    ) -> OneScore:
         """Score one record, with low latency.
 
         Parameters
@@ -386,11 +425,14 @@ class Scorer:
             A value for each column that the schema reads, None where it is missing; other keys are left alone.
         state
             As in :meth:`score`. A model with neighbour features or windows must have it.
+        top_features
+            Say which features make the score what it is, so many of them, be it high or low.
 
         Returns
         -------
         OneScore
-            ``anomaly_score`` and ``is_anomaly``.
+            ``anomaly_score``, ``is_anomaly``, and ``top_features``, a tuple of
+            :class:`~netsieve.engine.scoring.top_features.FeatureDeviation`, or None.
 
         Raises
         ------
@@ -400,8 +442,11 @@ class Scorer:
             A value cannot be held by its feature.
         StateError
             The model has neighbour features or windows and there is no state, or one of another model.
+        ModelFileError
+            Top features are asked for, and the model does not tell each feature's part of the score.
         """
         self._check_process()
+        named = None if top_features is None else TopFeatures(self, top_features)
         if self.is_stateful or state is not None:
             record = self._with_neighbours(record, state)
         x = np.empty((1, len(self.schema.features)), dtype=np.float32)
@@ -410,7 +455,7 @@ class Scorer:
             seen = self.windows.prepare(_one_row(record, self.windows.layout.windows.input_columns))
             x = self.windows.update(seen, x, state).windows()
         score = float(self._backend.score(x)[0])
-        return OneScore(score, score > self._threshold)
+        return OneScore(score, score > self._threshold, None if named is None else named.of_record(record, x))
 
     def feature_error(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return each feature's part of the scores of a raw matrix or of windows, float32, shaped as ``x``.

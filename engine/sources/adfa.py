@@ -4,7 +4,9 @@ Creech and Hu, "Generation of a new IDS test dataset: time to retire the KDD col
 hold one trace each, numbers with blanks between; a file with a trace on every line is read alike. So is a Parquet table
 with a list column ``syscalls``, one trace a row.
 
-What a detector of single records can take of a trace are its length and how varied its calls and their order are.
+What a detector of single records can take of a trace are its length and how varied its calls and their order are. For
+detectors of sequences a record is a single call (:mod:`netsieve.engine.sources.adfa_calls`): ``event_type`` of
+:class:`~netsieve.engine.sources.source.ReadOptions` chooses between ``"trace"``, the default, and ``"call"``.
 """
 
 from __future__ import annotations
@@ -17,6 +19,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 import numpy as np
 import polars as pl
 
+from netsieve.engine.errors import SourceError
+from netsieve.engine.sources import adfa_calls
+from netsieve.engine.sources.adfa_calls import TRACE_COLUMN, CallSource
 from netsieve.engine.sources.known_csv import Conversion, KnownCsvSource, check_known_text
 from netsieve.engine.sources.source import ColumnRequest, ParsedBlock, ReadOptions
 
@@ -31,13 +36,17 @@ if TYPE_CHECKING:
     from netsieve.engine.sources.source import Block
 
 RECORD_TYPE: Final = "adfa.trace"
-TRACE_COLUMN: Final = "syscalls"
 FEWEST_CALLS: Final = 8
 """A first line with fewer numbers is not taken for a trace."""
 DERIVED: Final = ("calls", "distinct_calls", "distinct_pairs", "distinct_triples", "call_entropy")
 """Number of calls; how many different ones, and different runs of two and three, there are; the entropy of the calls'
 frequencies in bits."""
-READY_SCHEMAS: Final[dict[str, dict[str, Any]]] = {RECORD_TYPE: {"features": list(DERIVED)}}
+READY_SCHEMAS: Final[dict[str, dict[str, Any]]] = {
+    RECORD_TYPE: {"features": list(DERIVED)},
+    adfa_calls.RECORD_TYPE: adfa_calls.READY_SCHEMA,
+}
+TRACES, CALLS = "trace", "call"
+"""What a record is."""
 
 _NO_DELIMITER: Final = "\x1f"
 """A byte that no trace holds: a line is one field."""
@@ -157,14 +166,22 @@ def is_format(head: bytes, _name: str) -> bool:
     return _FIRST_LINE.match(head) is not None
 
 
-def open_stream(stream: ByteStream, request: ColumnRequest, options: ReadOptions, block_bytes: int) -> TraceSource:
+def open_stream(
+    stream: ByteStream, request: ColumnRequest, options: ReadOptions, block_bytes: int
+) -> TraceSource | CallSource:
     """Return the stream as a source.
 
     Raises
     ------
     SourceError
-        It is no text.
+        It is no text, or the event type is none of these.
     """
-    del options
     check_known_text(stream)
-    return TraceSource(stream, request, delimiter=_NO_DELIMITER, names=(TRACE_COLUMN,), block_bytes=block_bytes)
+    asked = options.event_type or TRACES
+    if asked not in (TRACES, CALLS):
+        raise SourceError(f"event type {asked!r} is none of the traces {stream.label}; it is trace or call")
+
+    def traces(request: ColumnRequest) -> TraceSource:
+        return TraceSource(stream, request, delimiter=_NO_DELIMITER, names=(TRACE_COLUMN,), block_bytes=block_bytes)
+
+    return traces(request) if asked == TRACES else CallSource(traces(ColumnRequest(columns=(TRACE_COLUMN,))), request)

@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from netsieve.engine.errors import SourceError
-from netsieve.engine.sources.adfa import TRACE_COLUMN, TraceTable, widened_request
+from netsieve.engine.sources.adfa import CALLS, TraceTable, widened_request
+from netsieve.engine.sources.adfa_calls import TRACE_COLUMN, CallSource, traces_request
 from netsieve.engine.sources.bytestream import ByteStream
 from netsieve.engine.sources.source import RAW_BYTES, Block, ColumnRequest, ParsedBlock, ReadOptions, Reject, Source
 from netsieve.engine.sources.text_kinds import text_as_kind
@@ -237,12 +238,21 @@ def _shown(cell: pa.Array) -> Any:
 def open_stream(stream: ByteStream, request: ColumnRequest, options: ReadOptions, block_bytes: int) -> Source:
     """Return the stream as a source; Parquet says itself what other formats need to be told.
 
-    A table of system-call traces gets the columns that describe them.
+    A table of system-call traces gets the columns that describe them, or is read call by call.
 
     Raises
     ------
     SourceError
-        It is damaged.
+        It is damaged, or holds no traces where calls are asked for.
     """
-    table = ParquetSource(stream, widened_request(request))
-    return TraceTable(table, request) if table.holds_lists(TRACE_COLUMN) else table
+    by_call = options.event_type == CALLS
+    table = ParquetSource(stream, traces_request(request) if by_call else widened_request(request))
+    if table.holds_lists(TRACE_COLUMN):
+        return CallSource(table, request, table.columns) if by_call else TraceTable(table, request)
+    if by_call:
+        table.close()
+        raise SourceError(
+            f"{stream.label} has no column {TRACE_COLUMN!r} with lists of numbers, of which --event-type call makes "
+            "records; leave that out"
+        )
+    return table

@@ -49,8 +49,11 @@ def test_detectors_and_peers_are_measured_on_the_same_records(quick):
     page = "\n".join(detector_sections({**COMMON, "runs": {"made": [measured]}}))
     assert "| hbos |" in page
     if "PyOD HBOS" in available_peers():
-        paired = measured["against_best_peer"]["auroc"]
-        assert paired["low"] <= paired["difference"] <= paired["high"]
+        paired = measured["ahead_of"]["PyOD HBOS"]["auroc"]
+        contenders = measured["contenders"]
+        assert paired["difference"] == contenders["hbos"]["auroc"] - contenders["PyOD HBOS"]["auroc"]
+        assert 0 < paired["deviation"] < 0.1
+        assert "| PyOD HBOS | 1 |" in page
         assert "(HBOS)" in page
     else:
         assert "PyOD HBOS: not installed" in page
@@ -60,7 +63,7 @@ def test_a_peer_that_is_not_there_is_told(monkeypatch):
     monkeypatch.setattr("netsieve.bench.detectors.available_peers", dict)
     measured = measure_detectors(labelled_set(), 0, detectors=("pca",), peers=("PyOD KNN",))
     assert measured["contenders"]["PyOD KNN"] == {"failed": "not installed"}
-    assert measured["against_best_peer"] is None
+    assert measured["ahead_of"] == {}
     page = "\n".join(detector_sections({**COMMON, "runs": {"made": [measured]}}))
     assert "Left out of the table, PyOD KNN: not installed (made)." in page
 
@@ -79,7 +82,7 @@ def test_every_installed_peer_gives_higher_scores_to_odd_rows():
 
 
 def test_half_of_the_kinds_of_attack_are_hidden():
-    measured = measure_hybrid(labelled_set(), 0, detectors=("pca", "classifier"))
+    measured = measure_hybrid(labelled_set(), 0, detectors=("boosted trees", "classifier"))
     assert measured["kinds_seen"] == ["a", "c"]
     assert measured["kinds_unseen"] == ["b", "d"]
     assert measured["rows"] == {"attacks_train": 75, "unseen": 150}

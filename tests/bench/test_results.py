@@ -1,11 +1,22 @@
+import json
+
 import numpy as np
 import polars as pl
 import pytest
 
+from netsieve.bench.aim_page import AIMS, aim_sections
 from netsieve.bench.datasets import BY_FILE_SETS, DEVELOPMENT_SETS, MAIN_SETS, SETS, LabelledSet, load_set
 from netsieve.bench.machine import describe_machine
-from netsieve.bench.quality import CONTENDERS, FOREST_RAW, NETSIEVE, measure_set, raw_columns
-from netsieve.bench.results import main
+from netsieve.bench.quality import (
+    CONTENDERS,
+    ENSEMBLE,
+    FOREST_RAW,
+    NETSIEVE,
+    measure_ensemble,
+    measure_set,
+    raw_columns,
+)
+from netsieve.bench.results import _measure, main
 from netsieve.bench.results_page import results_page
 from netsieve.engine.features.encoding import Encoder
 from netsieve.engine.features.inference import fit_schema, infer_schema
@@ -71,6 +82,27 @@ def test_the_page_tells_means_aims_and_which_set_is_worst(measured: dict) -> Non
     assert results_page({}).startswith("# Detection quality")
 
 
+def test_the_ensemble_is_measured_on_the_same_records(measured: dict) -> None:
+    found = measure_ensemble(labelled_set(), seed=0)
+    assert found["rows"] == {name: measured["rows"][name] for name in ("test", "test_attacks")}
+    assert found["contenders"][ENSEMBLE]["auroc"] > 0.85
+
+
+def quality_run(contender: str, precision: float) -> dict:
+    return {"contenders": {contender: {"auroc": 0.96, "average_precision_5": precision}}}
+
+
+def test_aims_are_compared_with_the_mean_over_the_seeds() -> None:
+    autoencoder = {"seeds": [0, 1], "runs": {n: [quality_run(NETSIEVE, p) for p in (0.5, 0.7)] for n in AIMS}}
+    ensemble = {"seeds": [0, 1], "runs": {n: [quality_run(ENSEMBLE, p) for p in (0.7, 0.8)] for n in AIMS}}
+    page = "\n".join(aim_sections(ensemble, autoencoder))
+    assert "| unsw_nb15 | 0.960 / 0.600 | 0.960 / 0.750 | 0.88 / 0.65 | **no** (AP5 -0.050) | yes |" in page
+    assert "| **mean of 13** | 0.960 / 0.600 | 0.960 / 0.750 | 0.95 / 0.72 | **no** (AP5 -0.120) | yes |" in page
+    some = {**ensemble, "runs": {"nsl_kdd": ensemble["runs"]["nsl_kdd"]}}
+    assert "**mean of" not in "\n".join(aim_sections(some, autoencoder))
+    assert not list(aim_sections({**ensemble, "seeds": [0]}, autoencoder))
+
+
 def test_without_data_it_says_so_and_writes_nothing(tmp_path, capsys) -> None:
     page = tmp_path / "results.md"
     assert main(["--data", str(tmp_path / "absent"), "--page", str(page)]) == 1
@@ -99,3 +131,16 @@ def test_sets_have_the_rows_that_their_notes_tell(real_data, name: str, rows: in
     labelled = load_set(name, real_data)
     assert labelled.frame.height == rows
     assert (labelled.frame[labelled.label].cast(pl.String) == labelled.normal).sum() == normal
+
+
+def test_sets_that_are_measured_alone_take_their_place_among_the_others(tmp_path) -> None:
+    path = tmp_path / "made.json"
+
+    def measure(sets: list[str], figure: int, seeds: tuple[int, ...] = (0, 1)) -> dict:
+        _measure("made", path, sets, seeds, lambda name: name, lambda name, seed: (name, seed, figure))
+        return json.loads(path.read_text(encoding="utf-8"))["runs"]
+
+    measure(["a", "b"], 1)
+    assert measure(["b", "c"], 2) == {"a": [["a", 0, 1], ["a", 1, 1]], **{n: [[n, 0, 2], [n, 1, 2]] for n in "bc"}}
+    # with other seeds it is another measurement
+    assert measure(["c"], 3, (0,)) == {"c": [["c", 0, 3]]}

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import onnx
 import pytest
-from export_cases import KINDS, session
+from export_cases import KINDS, assert_feature_errors_close, session
 from sequence_cases import SEQUENCE_NAMES, WINDOW, trained, windowed_case
 
-from netsieve.engine.detectors.registry import detector_class, detector_parameters
+from netsieve.engine.detectors.registry import DETECTORS, detector_class, detector_parameters
 from netsieve.engine.errors import ExportError, TrainingError
 from netsieve.engine.thresholds.calibration import Calibration
 from netsieve.export.cores import core_model
@@ -18,7 +18,7 @@ from netsieve.export.parity import hard_windows
 OF_CATEGORIES = ("lstm_tokens",)
 KNOWN_ATTACKS_ONLY = ("lstm_classifier",)
 LARGER_WINDOW = ("lstm_predictor", "lstm_tokens")
-EXPLAINED = ("lstm_autoencoder", "lstm_predictor", "conv_autoencoder")
+EXPLAINED = tuple(name for name in SEQUENCE_NAMES if DETECTORS[name].explains)
 CASES = [
     pytest.param(name, kinds, id=f"{name}-{case}")
     for name in SEQUENCE_NAMES
@@ -160,8 +160,7 @@ def test_parts_of_the_score_belong_to_steps_and_features(name, mixed):
     assert errors.shape == x.shape
     assert not errors[np.isnan(x).all(axis=2)].any()
     np.testing.assert_allclose(errors.sum(axis=(1, 2)), detector.score(x), rtol=1e-5)
-    given = session(model).run(["feature_error"], {"x": x})[0]
-    np.testing.assert_allclose(given, errors, rtol=1e-4, atol=1e-5 * np.median(detector.score(x)))
+    assert_feature_errors_close(model, detector, np.concatenate([x, hard_windows(schema, x)]))
 
 
 @pytest.mark.parametrize("name", SEQUENCE_NAMES)

@@ -1,4 +1,5 @@
 import json
+from types import SimpleNamespace
 
 import naive_neighbours as naive
 import numpy as np
@@ -62,10 +63,17 @@ def test_the_ranking_is_that_of_the_naive_twin_however_cut(calibration, rows, si
         names, scores.tolist(), calibration.surprise(scores).tolist(), flags.tolist(), calibration.n
     )
     table = found.frame()
-    assert table.columns == ["host", "surprise", "records", "anomalies", "highest_score"]
+    assert table.columns == ["host", "surprise", "records", "anomalies", "mean_score", "highest_score"]
     assert table.select("host", "records", "anomalies").rows() == [(row[0], row[2], row[3]) for row in expected]
     np.testing.assert_allclose(table["surprise"], [row[1] for row in expected], rtol=1e-6)
     np.testing.assert_allclose(table["highest_score"], [row[4] for row in expected])
+    means = dict(
+        frame.with_columns(name=pl.Series(names, dtype=pl.String))
+        .group_by("name")
+        .agg(pl.col("score").cast(pl.Float64).mean())
+        .iter_rows()
+    )
+    np.testing.assert_allclose(table["mean_score"], [means[name] for name in table["host"]], rtol=1e-9)
     assert found.without == names.count(None)
 
 
@@ -107,6 +115,37 @@ def test_what_is_rare_counts_less_where_it_is_rare_among_the_entitys_own_records
     assert table["surprise"][1] == pytest.approx(9 * one, rel=0.1)
     # 3,000 records of one kind count as 32 do
     assert table["surprise"][0] == pytest.approx(32 * 0.9 * one, rel=0.15)
+
+
+def test_sequences_are_ranked_by_their_mean_score(calibration):
+    scores = np.array([*[3.0] * 500, 6.0, 5.0], np.float32)
+    frame = pl.DataFrame({"trace": ["long"] * 501 + ["short"]})
+    for by_mean, expected in ((True, ["short", "long"]), (False, ["long", "short"])):
+        found = EntityRanking(["trace"], calibration, by_mean=by_mean)
+        found.add(found.records(frame, scores, scores > 20))
+        assert found.frame()["trace"].to_list() == expected
+
+
+@pytest.mark.parametrize(
+    ("detector", "entity", "columns", "by_mean"),
+    [
+        ("lstm_tokens", ("trace",), ["trace"], True),
+        ("lstm_tokens", ("host", "pid"), ["pid", "host"], True),
+        ("lstm_tokens", ("host", "pid"), ["host"], False),
+        ("lstm_autoencoder", ("trace",), ["trace"], False),
+        ("autoencoder", None, ["trace"], False),
+    ],
+)
+def test_an_entity_that_is_one_sequence_to_the_model_is_ranked_by_the_mean(
+    calibration, detector, entity, columns, by_mean
+):
+    windows = None if entity is None else SimpleNamespace(entity=entity)
+    model = SimpleNamespace(schema=SimpleNamespace(windows=windows), calibration=calibration, detector=detector)
+    scores = np.array([*[3.0] * 500, 6.0, 5.0], np.float32)
+    frame = pl.DataFrame(dict.fromkeys(columns, ["long"] * 501 + ["short"]))
+    found = EntityRanking.of(model, columns)
+    found.add(found.records(frame, scores, scores > 20))
+    assert found.frame()[columns[0]].to_list() == (["short", "long"] if by_mean else ["long", "short"])
 
 
 def test_numbers_are_entities_too_and_clashing_names_are_kept_apart(calibration):

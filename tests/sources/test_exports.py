@@ -296,6 +296,47 @@ def test_traces_of_text_and_of_tables_are_the_same(write, tmp_path):
     assert block.frame.columns == ["call_entropy"]
 
 
+def naive_calls(name, traces):
+    return [
+        {"trace": f"{name}:{number}", "position": position, "syscall": call}
+        for number, trace in enumerate(traces)
+        for position, call in enumerate(trace)
+    ]
+
+
+@pytest.mark.parametrize("block_bytes", [10, 1 << 20])
+def test_a_call_is_a_record_where_that_is_asked_for(write, tmp_path, block_bytes):
+    traces = [[6, 6, 63, 6, 42, 120, 6, 195, 120], [1, 2, 3], [], [5]]
+    lines = [" ".join(map(str, trace)) for trace in traces if trace]
+    path = write("\n".join([lines[0], "not a trace", *lines[1:]]) + "\n")
+    blocks = read(path, block_bytes=block_bytes, event_type="call")
+    expected = naive_calls(path.name, [traces[0], [], traces[1], traces[3]])
+    assert whole(blocks).to_dicts() == expected
+    records = [record for block in blocks for record in [*block.record, *(one.record for one in block.rejects)]]
+    # the bad line is one record, behind the nine of the first trace
+    assert sorted(records) == list(range(len(expected) + 1))
+    assert [reject.record for reject in rejects(blocks)] == [9]
+    table = tmp_path / "traces.parquet"
+    frame = pl.DataFrame({"syscalls": traces}, schema={"syscalls": pl.List(pl.UInt16)})
+    frame.with_columns(label=pl.Series([0, 1, 0, 1])).write_parquet(table)
+    (block,) = read(table, event_type="call")
+    assert block.frame.drop("label").to_dicts() == naive_calls(table.name, traces)
+    assert block.frame["label"].to_list() == [0] * 9 + [1] * 4
+    assert block.skipped == {"empty trace": 1}
+    assert list(block.record) == [*range(12), 13]
+    (block,) = scan([str(table)], columns=ColumnRequest(columns=("syscall",)), options=ReadOptions(event_type="call"))
+    assert block.frame.columns == ["syscall"]
+
+
+def test_calls_are_refused_where_there_are_no_traces(write, tmp_path):
+    table = tmp_path / "table.parquet"
+    pl.DataFrame({"syscalls": ["6 6"]}).write_parquet(table)
+    with pytest.raises(SourceError, match="no column 'syscalls' with lists"):
+        read(table, event_type="call")
+    with pytest.raises(SourceError, match="event type 'flow' is none of the traces"):
+        read(write("6 6 63 6 42 120 6 195\n"), event_type="flow")
+
+
 @pytest.mark.parametrize("compress", [gzip.compress, zstandard.compress, bytes], ids=["gz", "zst", "plain"])
 def test_exports_may_be_compressed(write, compress):
     path = write(compress(f"{ARGUS}\n{FLOW}\n".encode()))
