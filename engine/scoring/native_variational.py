@@ -7,8 +7,12 @@ encoder again, which is a small part of the whole.
 from __future__ import annotations
 
 from netsieve.engine.detectors.variational_core import LARGEST_LOG_VARIANCE
-from netsieve.engine.scoring.model_file import SCORE
-from netsieve.engine.scoring.native_autoencoder import Layer, recognise_feature_error, recognise_layers
+from netsieve.engine.scoring.native_autoencoder import (
+    Layer,
+    recognise_feature_error,
+    recognise_layers,
+    recognise_score,
+)
 from netsieve.engine.scoring.native_columns import RecognisedColumns
 from netsieve.engine.scoring.native_cores import RecognisedCore
 from netsieve.engine.scoring.recognition import NotRecognisedError, RecognisedGraph
@@ -28,7 +32,6 @@ def recognise(graph: RecognisedGraph, columns: RecognisedColumns, variant: str) 
     log_variance, raw_log_variance = _recognise_layer(graph, "log_variance", hidden, encoder[-1][0].shape[1])
     errors = recognise_feature_error(graph, residual, columns.width, columns.n_features)
     graph.integers("row_axis", [1])
-    error = graph.node("ReduceSum", errors.name, graph.name("row_axis"), name="error_sum", keepdims=0)
     distance = _recognise_divergence(graph, code, raw_log_variance)
     share = 0.0
     if errors.aggregation == "log_mean":
@@ -38,7 +41,7 @@ def recognise(graph: RecognisedGraph, columns: RecognisedColumns, variant: str) 
         one_more = graph.node("Add", distance, graph.name("one_divergence"), name="divergence_plus_one")
         logarithm = graph.node("Log", one_more, name="log_divergence")
         distance = graph.node("Div", logarithm, graph.name("column_count"), name="divergence_mean")
-    score = graph.node("Add", error, distance, name=SCORE)
+    score, base_score = recognise_score(graph, errors.name, distance)
     try:
         kernels = (
             dense_autoencoder(
@@ -53,12 +56,13 @@ def recognise(graph: RecognisedGraph, columns: RecognisedColumns, variant: str) 
                 None,
                 1.0,
                 columns.one_hot(),
+                base_score,
             ),
             divergence(variant, encoder, mean, log_variance, LARGEST_LOG_VARIANCE, share),
         )
         return RecognisedCore(kernels, score, errors.name, sum_of_parts(variant, len(kernels)))
-    except ValueError as error_of_sizes:
-        raise NotRecognisedError(str(error_of_sizes)) from error_of_sizes
+    except ValueError as error:
+        raise NotRecognisedError(str(error)) from error
 
 
 def _recognise_layer(graph: RecognisedGraph, name: str, values: str, width: int) -> tuple[Layer, str]:

@@ -74,6 +74,7 @@ def variational(width, rng, aggregation):
         (*layers("relu", 6, 25), *layers("linear", 25, width)),
         rng.uniform(0.2, 20, width).astype(np.float32),
         aggregation,
+        base_score=float(aggregation == "sum"),
     )
 
 
