@@ -18,16 +18,16 @@ namespace nb = nanobind;
 
 namespace netsieve {
 
-namespace {
-
-using Records = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
-using BoolVector = nb::ndarray<const bool, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
-
 View view_named(const std::string& name) {
     if (name == "prepared") return View::prepared;
     if (name == "unscaled") return View::unscaled;
     throw std::invalid_argument("there is no view '" + name.substr(0, 40) + "'");
 }
+
+namespace {
+
+using Records = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+using BoolVector = nb::ndarray<const bool, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
 std::shared_ptr<Preparation> preparation(const std::string& variant, int features, const std::string& view,
                                          const IntVector& number_feature, const BoolVector& signed_log,

@@ -23,10 +23,21 @@ if TYPE_CHECKING:
 
 RECOGNISERS: Final[Mapping[str, str]] = MappingProxyType(
     {
+        "log_variance_0": "native_variational",
         "encoder_0": "native_autoencoder",
+        "neighbour_rows": "native_nearest",
+        "combined_surprise": "native_ensemble",
+        "trees": "native_forest",
+        "layer_0": "native_classifier",
+        "projection": "native_hyperplane",
+        "whitened": "native_gaussian",
+        "feature_error": "native_column_trees",
     }
 )
-"""Module of the recogniser by the name of a node that its kind of core has. The first that is there is taken."""
+"""Module of the recogniser by the name of a node that its kind of core has. The first that is there is taken.
+
+Many kinds of cores have a node ``feature_error``, and trees for each feature no other: their row is the last one.
+"""
 
 
 class RecognisedCore(NamedTuple):

@@ -31,6 +31,7 @@ from netsieve.engine.scoring.protobuf import (
     numbers,
     packed_integers,
 )
+from netsieve.engine.scoring.repeated_values import RepeatedValues, attribute_fields
 
 TENSOR_TYPES: Final = {
     1: "<f4",
@@ -219,11 +220,15 @@ def _node(message: memoryview) -> Node:
 def _attribute(message: memoryview) -> tuple[str, Any]:
     name, single = "", None
     floats: list[NDArray[Any]] = []
-    integers: list[int] = []
+    integers: list[NDArray[np.int64]] = []
     strings: list[bytes] = []
     kind = 0
-    for number, wire, value in fields(message):
-        if number == 1:
+    for number, wire, value in attribute_fields(message):
+        if isinstance(value, RepeatedValues):
+            integers += value.integers
+            floats += value.floats
+            strings += value.strings
+        elif number == 1:
             name = as_text(wire, value)
         elif number == 2:
             single = struct.unpack("<f", as_fixed32(wire, value))[0]
@@ -236,7 +241,8 @@ def _attribute(message: memoryview) -> tuple[str, Any]:
         elif number == 7:
             floats.append(numbers(value if wire == BYTES else as_fixed32(wire, value), "<f4"))
         elif number == 8:
-            integers += [as_integer(wire, value)] if wire == VARINT else packed_integers(as_bytes(wire, value))
+            listed = [as_integer(wire, value)] if wire == VARINT else packed_integers(as_bytes(wire, value))
+            integers.append(integer_array(listed, "<i8"))
         elif number == 9:
             strings.append(bytes(as_bytes(wire, value)))
         elif number == 20:
@@ -246,7 +252,7 @@ def _attribute(message: memoryview) -> tuple[str, Any]:
     if floats or kind == 6:
         return name, np.concatenate([np.empty(0, np.float32), *floats])
     if integers or kind == 7:
-        return name, integer_array(integers, "<i8")
+        return name, np.concatenate([np.empty(0, np.int64), *integers])
     if strings or kind == 8:
         return name, tuple(strings)
     return name, single

@@ -34,27 +34,36 @@ def fields(message: memoryview) -> Iterator[tuple[int, int, int | memoryview]]:
     """
     position, end = 0, len(message)
     while position < end:
-        tag, position = _varint(message, position)
-        number, wire = tag >> 3, tag & 7
-        if number == 0:
-            raise ProtobufError("a field has the number 0")
-        value: int | memoryview
-        if wire == VARINT:
-            value, position = _varint(message, position)
-        else:
-            if wire == BYTES:
-                size, position = _varint(message, position)
-            elif wire == FIXED32:
-                size = 4
-            elif wire == FIXED64:
-                size = 8
-            else:
-                raise ProtobufError(f"a field is of the unknown kind {wire}")
-            if size > end - position:
-                raise ProtobufError(f"a field of {size:,} bytes has only {end - position:,} left")
-            value = message[position : position + size]
-            position += size
+        number, wire, value, position = field_at(message, position)
         yield number, wire, value
+
+
+def field_at(message: memoryview, position: int) -> tuple[int, int, int | memoryview, int]:
+    """Return number, wire type and value of the field at ``position``, and the position of the next one.
+
+    Raises
+    ------
+    ProtobufError
+        As in :func:`fields`.
+    """
+    tag, position = _varint(message, position)
+    number, wire = tag >> 3, tag & 7
+    if number == 0:
+        raise ProtobufError("a field has the number 0")
+    if wire == VARINT:
+        integer, position = _varint(message, position)
+        return number, wire, integer, position
+    if wire == BYTES:
+        size, position = _varint(message, position)
+    elif wire == FIXED32:
+        size = 4
+    elif wire == FIXED64:
+        size = 8
+    else:
+        raise ProtobufError(f"a field is of the unknown kind {wire}")
+    if size > len(message) - position:
+        raise ProtobufError(f"a field of {size:,} bytes has only {len(message) - position:,} left")
+    return number, wire, message[position : position + size], position + size
 
 
 def _varint(message: memoryview, position: int) -> tuple[int, int]:
