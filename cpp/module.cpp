@@ -29,5 +29,7 @@ NB_MODULE(_native, module) {
     netsieve::register_interner(module);
     netsieve::register_scoring(module);
     netsieve::register_dense_kernels(module);
+    netsieve::register_nearest_kernels(module);
+    netsieve::register_layered_kernels(module);
     netsieve::register_forest_kernels(module);
 }

@@ -5,6 +5,8 @@
 #include <cstdint>
 
 #include "block.hpp"
+#include "layered_parameters.hpp"
+#include "nearest_parameters.hpp"
 #include "forest_layout.hpp"
 #include "parameters.hpp"
 
@@ -21,6 +23,15 @@ struct Variant {
     void (*transpose_back)(const float* columns, std::size_t rows, int count, float* out) noexcept;
     Preparation* (*preparation)(const PreparationParameters& parameters);
     Kernel* (*dense_autoencoder)(const DenseAutoencoderParameters& parameters);
+    Kernel* (*stored_rows)(const StoredRowsParameters& parameters);
+    Combination* (*tail_ranks)(const TailRanksParameters& parameters);
+    Kernel* (*dense_score)(const DenseScoreParameters& parameters);
+    Kernel* (*ellipsoid)(const EllipsoidParameters& parameters);
+    Kernel* (*mixture)(const MixtureParameters& parameters);
+    Kernel* (*hyperplane)(const HyperplaneParameters& parameters);
+    Kernel* (*fourier_hyperplane)(const FourierHyperplaneParameters& parameters);
+    Kernel* (*divergence)(const DivergenceParameters& parameters);
+    Combination* (*sum_of_parts)(int members);
     Kernel* (*forest)(const ForestParameters& parameters);
 };
 

@@ -23,8 +23,14 @@ if TYPE_CHECKING:
 
 RECOGNISERS: Final[Mapping[str, str]] = MappingProxyType(
     {
+        "log_variance_0": "native_variational",
         "encoder_0": "native_autoencoder",
+        "neighbour_rows": "native_nearest",
+        "combined_surprise": "native_ensemble",
         "trees": "native_forest",
+        "layer_0": "native_classifier",
+        "projection": "native_hyperplane",
+        "whitened": "native_gaussian",
         "feature_error": "native_column_trees",
     }
 )
