@@ -4,7 +4,7 @@
 #include <cstddef>
 
 #include "buffer.hpp"
-#include "dense.hpp"
+#include "dense_layer.hpp"
 #include "exponential.hpp"
 #include "lanes.hpp"
 #include "layered.hpp"

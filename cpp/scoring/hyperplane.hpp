@@ -5,7 +5,7 @@
 
 #include "buffer.hpp"
 #include "cosine.hpp"
-#include "dense.hpp"
+#include "dense_layer.hpp"
 #include "lanes.hpp"
 #include "layered.hpp"
 

@@ -16,7 +16,7 @@
 #include <cstdint>
 
 #include "buffer.hpp"
-#include "dense.hpp"
+#include "dense_layer.hpp"
 #include "lanes.hpp"
 #include "nearest_parameters.hpp"
 #include "packed_rows.hpp"
