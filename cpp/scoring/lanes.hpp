@@ -164,4 +164,45 @@ NETSIEVE_INLINE Floats log(Floats values) {
     return select(values < __builtin_inff(), result, values);
 }
 
+// Bit i is set where a_i <= b_i.
+NETSIEVE_INLINE std::uint32_t bits_at_most(Floats a, Floats b) {
+#if defined(__AVX512F__)
+    return _mm512_cmp_ps_mask(a, b, _CMP_LE_OQ);
+#elif defined(__AVX2__)
+    return static_cast<std::uint32_t>(_mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_LE_OQ)));
+#else
+    const Mask mask = a <= b;
+    std::uint32_t bits = 0;
+    for (int lane = 0; lane < LANES; ++lane) bits |= static_cast<std::uint32_t>(mask[lane] & 1) << lane;
+    return bits;
+#endif
+}
+
+NETSIEVE_INLINE Floats square_root(Floats values) {
+#if defined(__AVX512F__)
+    return _mm512_sqrt_ps(values);
+#elif defined(__AVX2__)
+    return _mm256_sqrt_ps(values);
+#else
+    Floats roots = values;
+    for (int lane = 0; lane < LANES; ++lane) roots[lane] = __builtin_sqrtf(values[lane]);
+    return roots;
+#endif
+}
+
+NETSIEVE_INLINE float sum_of_lanes(Floats values) {
+    typedef float Four __attribute__((vector_size(16)));
+    Four sums;
+#if defined(__AVX512F__)
+    const __m256 halves = _mm256_add_ps(_mm512_castps512_ps256(values), _mm512_extractf32x8_ps(values, 1));
+    sums = Four(_mm_add_ps(_mm256_castps256_ps128(halves), _mm256_extractf128_ps(halves, 1)));
+#elif defined(__AVX2__)
+    sums = Four(_mm_add_ps(_mm256_castps256_ps128(values), _mm256_extractf128_ps(values, 1)));
+#else
+    sums = values;
+#endif
+    const Four pairs = sums + __builtin_shufflevector(sums, sums, 2, 3, 0, 1);
+    return pairs[0] + pairs[1];
+}
+
 }  // namespace netsieve::NETSIEVE_VARIANT

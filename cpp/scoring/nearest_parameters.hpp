@@ -7,8 +7,8 @@
 
 namespace netsieve {
 
-// The score is 1 + sum_j weight_j * (z_j - row_j)^2 for the nearest stored row, or the mean of that sum over the nearest
-// `neighbours`, or that of the farthest of them.
+// The score is 1 + sum_j weight_j * (z_j - row_j)^2 for the nearest stored row, or the mean of that sum over the
+// nearest `neighbours`, or that of the farthest of them.
 struct StoredRowsParameters {
     std::int32_t stored;
     std::int32_t columns;

@@ -70,8 +70,8 @@ std::shared_ptr<Kernel> diagonal_mixture(const std::string& variant, const Float
 
 std::shared_ptr<Kernel> hyperplane(const std::string& variant, const FloatVector& weight, float offset,
                                    const IntVector& feature, int features) {
-    return std::shared_ptr<Kernel>(variant_named(variant.c_str())
-                                       .hyperplane({values_of(weight), offset, values_of(feature), features}));
+    return std::shared_ptr<Kernel>(
+        variant_named(variant.c_str()).hyperplane({values_of(weight), offset, values_of(feature), features}));
 }
 
 std::shared_ptr<Kernel> fourier_hyperplane(const std::string& variant, const Layer& frequency,
@@ -91,8 +91,8 @@ std::shared_ptr<Kernel> fourier_hyperplane(const std::string& variant, const Lay
         zeros.resize(matrix.shape(1));
         parameters.columns = size_of(matrix.shape(0));
         parameters.center = values_of(center);
-        parameters.whitening = {size_of(matrix.shape(0)), size_of(matrix.shape(1)), values_of(matrix),
-                                {zeros.data(), zeros.size()}, 1.0f};
+        parameters.whitening = {
+            size_of(matrix.shape(0)), size_of(matrix.shape(1)), values_of(matrix), {zeros.data(), zeros.size()}, 1.0f};
         parameters.limit = limit;
     }
     return std::shared_ptr<Kernel>(variant_named(variant.c_str()).fourier_hyperplane(parameters));
@@ -171,17 +171,18 @@ void register_layered_kernels(nb::module_& module) {
                "None for none.\n\n"
                "Raises\n------\n"
                "ValueError\n    Sizes do not fit together, or the machine lacks the variant.");
-    module.def("divergence", divergence, nb::arg("variant"), nb::arg("encoder"), nb::arg("mean"),
-               nb::arg("log_variance"), nb::arg("limit"), nb::arg("share"),
-               "Return the kernel of what the code of a variational autoencoder adds to the score.\n\n"
-               "Parameters\n----------\n"
-               "variant\n    One of scoring_variants().\n"
-               "encoder\n    Layers, as those of dense_autoencoder.\n"
-               "mean, log_variance\n    Linear layers from the encoder's output to the code.\n"
-               "limit\n    Of the log variance, to either side.\n"
-               "share\n    What the logarithm of 1 and the divergence is multiplied by; 0 for the divergence itself.\n\n"
-               "Raises\n------\n"
-               "ValueError\n    Sizes do not fit together, or the machine lacks the variant.");
+    module.def(
+        "divergence", divergence, nb::arg("variant"), nb::arg("encoder"), nb::arg("mean"), nb::arg("log_variance"),
+        nb::arg("limit"), nb::arg("share"),
+        "Return the kernel of what the code of a variational autoencoder adds to the score.\n\n"
+        "Parameters\n----------\n"
+        "variant\n    One of scoring_variants().\n"
+        "encoder\n    Layers, as those of dense_autoencoder.\n"
+        "mean, log_variance\n    Linear layers from the encoder's output to the code.\n"
+        "limit\n    Of the log variance, to either side.\n"
+        "share\n    What the logarithm of 1 and the divergence is multiplied by; 0 for the divergence itself.\n\n"
+        "Raises\n------\n"
+        "ValueError\n    Sizes do not fit together, or the machine lacks the variant.");
     module.def("sum_of_parts", sum_of_parts, nb::arg("variant"), nb::arg("members"),
                "Return what adds up several kernels' parts of one score.\n\n"
                "Parameters\n----------\n"

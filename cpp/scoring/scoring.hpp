@@ -37,8 +37,8 @@ inline std::int32_t size_of(std::size_t size) {
 // Throws std::invalid_argument.
 View view_named(const std::string& name);
 
-void register_scoring(nanobind::module_& module);         // plans and the preparation of records
-void register_dense_kernels(nanobind::module_& module);   // dense networks
+void register_scoring(nanobind::module_& module);          // plans and the preparation of records
+void register_dense_kernels(nanobind::module_& module);    // dense networks
 void register_forest_kernels(nanobind::module_& module);   // trees
 void register_layered_kernels(nanobind::module_& module);  // classifiers, normal distributions, hyperplanes
 void register_nearest_kernels(nanobind::module_& module);  // stored rows, and ensembles by tail ranks

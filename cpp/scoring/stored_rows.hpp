@@ -16,82 +16,20 @@
 #include <cstdint>
 
 #include "buffer.hpp"
-#include "dense.hpp"
+#include "dense_layer.hpp"
 #include "lanes.hpp"
 #include "nearest_parameters.hpp"
+#include "packed_rows.hpp"
 #include "transpose.hpp"
 
 namespace netsieve::NETSIEVE_VARIANT {
 
-// Bit i is set where a_i <= b_i.
-NETSIEVE_INLINE std::uint32_t bits_at_most(Floats a, Floats b) {
-#if defined(__AVX512F__)
-    return _mm512_cmp_ps_mask(a, b, _CMP_LE_OQ);
-#elif defined(__AVX2__)
-    return static_cast<std::uint32_t>(_mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_LE_OQ)));
-#else
-    const Mask mask = a <= b;
-    std::uint32_t bits = 0;
-    for (int lane = 0; lane < LANES; ++lane) bits |= static_cast<std::uint32_t>(mask[lane] & 1) << lane;
-    return bits;
-#endif
-}
-
-NETSIEVE_INLINE Floats square_root(Floats values) {
-#if defined(__AVX512F__)
-    return _mm512_sqrt_ps(values);
-#elif defined(__AVX2__)
-    return _mm256_sqrt_ps(values);
-#else
-    Floats roots = values;
-    for (int lane = 0; lane < LANES; ++lane) roots[lane] = __builtin_sqrtf(values[lane]);
-    return roots;
-#endif
-}
-
-NETSIEVE_INLINE float sum_of_lanes(Floats values) {
-    typedef float Four __attribute__((vector_size(16)));
-    Four sums;
-#if defined(__AVX512F__)
-    const __m256 halves = _mm256_add_ps(_mm512_castps512_ps256(values), _mm512_extractf32x8_ps(values, 1));
-    sums = Four(_mm_add_ps(_mm256_castps256_ps128(halves), _mm256_extractf128_ps(halves, 1)));
-#elif defined(__AVX2__)
-    sums = Four(_mm_add_ps(_mm256_castps256_ps128(values), _mm256_extractf128_ps(values, 1)));
-#else
-    sums = values;
-#endif
-    const Four pairs = sums + __builtin_shufflevector(sums, sums, 2, 3, 0, 1);
-    return pairs[0] + pairs[1];
-}
-
-class StoredRows final : public Kernel {
+class StoredRows final : public Kernel, private PackedRows {
   public:
-    static constexpr int most_neighbours = 64;
-    static constexpr int most_rows = 1 << 16;
-
     explicit StoredRows(const StoredRowsParameters& p)
-        : stored_(p.stored),
-          columns_(p.columns),
-          neighbours_(p.neighbours),
-          farthest_(p.farthest),
-          directions_(p.directions),
-          features_(p.features) {
-        check(p);
-        padded_ = (columns_ + LANES - 1) / LANES * LANES;
-        tiles_ = (stored_ + outputs - 1) / outputs;
-        parts_ = (columns_ + part_columns - 1) / part_columns;
-        projections_ = (directions_ + outputs - 1) / outputs;
-        rows_ = FloatBuffer(size(stored_) * size(padded_));
-        weight_ = FloatBuffer(size(padded_));
-        center_.allocate(size(columns_));
-        feature_.allocate(size(columns_));
-        projection_.allocate(size(projections_) * size(parts_) * part_size);
-        along_.allocate(size(tiles_) * tile_size());
-        pack(p);
-        // Unit roundoff times how many roundings a bound may have met, at worst: see set_limits. Without fused
-        // multiplication there are twice as many.
-        const double projected = (part_columns + parts_ + 4) * __builtin_sqrt(directions_);
-        slack_ = static_cast<float>((3 * projected + 5.0 * directions_ + 0.5 * columns_ + 60.0) * 2 * 0x1p-24);
+        : PackedRows(p), neighbours_(p.neighbours), farthest_(p.farthest) {
+        expect(neighbours_ >= 1 && neighbours_ <= stored_ && neighbours_ <= most_neighbours,
+               "the number of neighbours is not from 1 to 64, or above that of the stored rows");
     }
 
     View view() const override { return View::prepared; }
@@ -120,12 +58,7 @@ class StoredRows final : public Kernel {
     }
 
   private:
-    // Directions, or stored rows, of a register tile, and records of one
-    static constexpr int outputs = most_tile_outputs;
-    static constexpr int group_rows = tile_vectors * LANES;
-    // Columns whose products are summed on their own: sums of many round worse
-    static constexpr int part_columns = 16;
-    static constexpr std::size_t part_size = (part_columns + 1) * outputs;
+    static constexpr int most_neighbours = 64;
     // Pairs of record and stored row that wait for a full comparison; one tile may add all of its own
     static constexpr int most_pairs = 1024;
     static_assert(most_pairs > outputs * group_rows);
@@ -149,22 +82,18 @@ class StoredRows final : public Kernel {
               near(reinterpret_cast<std::uint64_t*>(floats + at.near)),
               pairs(reinterpret_cast<std::int32_t*>(floats + at.pairs)) {}
 
-        float* transposed;   // [48][padded]: the records row by row, and zeros behind them
-        float* centered;     // [columns][48]: less the mean of the stored rows
-        float* along;        // [projections * outputs + 1][48]; the lengths of the rest in row `directions`
-        float* length;       // [48]: squared, weighted
-        float* limit;        // [48]: bounds above it need no full comparison
-        float* bounds;       // [groups][tiles * outputs][group_rows]: (lower bound - length) / 2
-        float* lowest;       // [groups][tiles][group_rows]: least bound of each tile
-        std::int32_t* tile;  // [neighbours][48]: the tile of the least bound among the tiles of a section
+        float* transposed;    // [48][padded]: the records row by row, and zeros behind them
+        float* centered;      // [columns][48]: less the mean of the stored rows
+        float* along;         // [projections * outputs + 1][48]; the lengths of the rest in row `directions`
+        float* length;        // [48]: squared, weighted
+        float* limit;         // [48]: bounds above it need no full comparison
+        float* bounds;        // [groups][tiles * outputs][group_rows]: (lower bound - length) / 2
+        float* lowest;        // [groups][tiles][group_rows]: least bound of each tile
+        std::int32_t* tile;   // [neighbours][48]: the tile of the least bound among the tiles of a section
         float* distance;      // [48]: of the last of the neighbours
         std::uint64_t* near;  // [48][neighbours], ascending: see key()
         std::int32_t* pairs;  // of stored row and record: row * 48 + record
     };
-
-    static constexpr std::size_t size(int count) { return static_cast<std::size_t>(count); }
-    // Half squares and negative coordinates of a tile of stored rows
-    std::size_t tile_size() const { return (size(directions_) + 2) * outputs; }
 
     static int records_in(int stripe, const Scratch& scratch) {
         const int left = scratch.rows - stripe * stripe_rows;
@@ -194,81 +123,6 @@ class StoredRows final : public Kernel {
         return at;
     }
 
-    static void check(const StoredRowsParameters& p) {
-        expect(p.stored >= 1 && p.columns >= 1 && p.stored <= most_rows && p.columns <= most_rows &&
-                   p.rows.size == size(p.stored) * size(p.columns) && p.weight.size == size(p.columns) &&
-                   p.feature.size == size(p.columns),
-               "stored rows, weights and features are not of the same columns");
-        expect(p.neighbours >= 1 && p.neighbours <= p.stored && p.neighbours <= most_neighbours,
-               "the number of neighbours is not from 1 to 64, or above that of the stored rows");
-        expect(p.directions >= 1 && p.directions <= p.columns &&
-                   p.direction.size == size(p.columns) * size(p.directions),
-               "the directions are more than the columns, or none");
-        for (std::size_t i = 0; i < p.feature.size; ++i)
-            expect(p.feature[i] >= 0 && p.feature[i] < p.features, "a column of the stored rows is of no feature");
-        for (std::size_t i = 0; i < p.rows.size; ++i)
-            expect(__builtin_fabsf(p.rows[i]) <= largest_value, "a stored row holds no number, or a huge one");
-        for (std::size_t i = 0; i < p.weight.size; ++i)
-            expect(p.weight[i] >= 0.0f && p.weight[i] <= largest_value, "a weight is no number, below zero or huge");
-        check_orthonormal(p);
-    }
-
-    // Bounds would be wrong without
-    static void check_orthonormal(const StoredRowsParameters& p) {
-        const std::size_t m = size(p.directions);
-        for (std::size_t i = 0; i < m; ++i)
-            for (std::size_t j = 0; j <= i; ++j) {
-                double product = i == j ? -1.0 : 0.0;
-                for (std::size_t c = 0; c < size(p.columns); ++c)
-                    product += p.direction[c * m + i] * p.direction[c * m + j];
-                expect(__builtin_fabs(product) < 1e-9, "the directions are not orthonormal");
-            }
-    }
-
-    // Where the weight of a column for a direction is: [projections][parts]: zeros [outputs], then [columns][outputs]
-    float& projection(std::size_t column, std::size_t direction) {
-        const std::size_t part = direction / outputs * size(parts_) + column / part_columns;
-        return projection_[part * part_size + (column % part_columns + 1) * outputs + direction % outputs];
-    }
-
-    void pack(const StoredRowsParameters& p) {
-        const std::size_t d = size(columns_), m = size(directions_);
-        for (std::size_t c = 0; c < d; ++c) {
-            double sum = 0;
-            for (std::size_t i = 0; i < size(stored_); ++i) {
-                rows_.data()[i * size(padded_) + c] = p.rows[i * d + c];
-                sum += double{p.rows[i * d + c]};
-            }
-            center_[c] = static_cast<float>(sum / stored_);
-            weight_.data()[c] = p.weight[c];
-            feature_[c] = p.feature[c];
-            const double scale = __builtin_sqrt(double{p.weight[c]});
-            for (std::size_t j = 0; j < m; ++j) projection(c, j) = static_cast<float>(scale * p.direction[c * m + j]);
-        }
-        for (std::size_t i = 0; i < size(tiles_) * outputs; ++i) tile_of(i)[0] = beyond_rows;
-        for (std::size_t i = 0; i < size(stored_); ++i) {
-            double square = 0, along_square = 0;
-            for (std::size_t c = 0; c < d; ++c) {
-                const double difference = double{p.rows[i * d + c]} - double{center_[c]};
-                square += double{p.weight[c]} * difference * difference;
-            }
-            float* const tile = tile_of(i);
-            for (std::size_t j = 0; j < m; ++j) {
-                double sum = 0;
-                for (std::size_t c = 0; c < d; ++c)
-                    sum += double{projection(c, j)} * (double{p.rows[i * d + c]} - double{center_[c]});
-                along_square += sum * sum;
-                tile[(j + 1) * outputs] = static_cast<float>(-sum);
-            }
-            const double rest = square > along_square ? square - along_square : 0.0;
-            tile[(m + 1) * outputs] = static_cast<float>(-__builtin_sqrt(rest));
-            tile[0] = static_cast<float>(0.5 * square);
-        }
-    }
-
-    // What bound() multiplies for a stored row, every `outputs`th number: half its square, its negative coordinates
-    float* tile_of(std::size_t row) { return along_.data() + row / outputs * tile_size() + row % outputs; }
-
     Memory cleared(Scratch& scratch) const noexcept {
         const Memory memory(layout(), scratch.floats);
         for (std::size_t i = 0; i < size(padded_) * stripe_rows; ++i) memory.transposed[i] = 0.0f;
@@ -294,8 +148,7 @@ class StoredRows final : public Kernel {
     void transpose(const float* stripe, float* out) const noexcept {
         if (columns_ < 4) {
             for (int c = 0; c < columns_; ++c)
-                for (int row = 0; row < stripe_rows; ++row)
-                    out[row * padded_ + c] = stripe[c * stripe_rows + row];
+                for (int row = 0; row < stripe_rows; ++row) out[row * padded_ + c] = stripe[c * stripe_rows + row];
             return;
         }
         for (int left = columns_; left > 0; left -= 4) {
@@ -449,8 +302,9 @@ class StoredRows final : public Kernel {
     // The row of the least bound in a tile
     int lowest_row(const Memory& memory, int section, int record) const noexcept {
         const int start = memory.tile[section * stripe_rows + record] * outputs;
-        const float* const bounds =
-            memory.bounds + (size(record / group_rows * tiles_) * outputs + size(start)) * group_rows + record % group_rows;
+        const float* const bounds = memory.bounds +
+                                    (size(record / group_rows * tiles_) * outputs + size(start)) * group_rows +
+                                    record % group_rows;
         float least = bounds[0];
         int best = 0;
         for (int i = 1; i < outputs; ++i) {
@@ -474,9 +328,9 @@ class StoredRows final : public Kernel {
             for (int v = 0; v < tile_vectors; ++v) {
                 if (!bits_at_most(load(lowest + v * LANES), limit[v])) continue;
                 for (int i = 0; i < outputs; ++i)
-                    waiting += add_pairs(pairs + waiting,
-                                         bits_at_most(load(bounds + i * group_rows + v * LANES), limit[v]),
-                                         (tile * outputs + i) * stripe_rows + group * group_rows + v * LANES);
+                    waiting +=
+                        add_pairs(pairs + waiting, bits_at_most(load(bounds + i * group_rows + v * LANES), limit[v]),
+                                  (tile * outputs + i) * stripe_rows + group * group_rows + v * LANES);
             }
             if (waiting <= most_pairs - outputs * group_rows) continue;
             compare_pairs(memory, waiting);
@@ -586,7 +440,8 @@ class StoredRows final : public Kernel {
         const bool all = !farthest_;
         const float share = all ? 1.0f / static_cast<float>(neighbours_) : 1.0f;
         for (int i = all ? 0 : neighbours_ - 1; i < neighbours_; ++i) {
-            const float* const stored = rows_.data() + size(row_of(memory.near[record * neighbours_ + i])) * size(padded_);
+            const float* const stored =
+                rows_.data() + size(row_of(memory.near[record * neighbours_ + i])) * size(padded_);
             for (int c = 0; c < columns_; ++c) {
                 const float difference = x[c] - stored[c];
                 errors[feature_[size(c)] * stripe_rows] += weight_.data()[c] * difference * difference * share;
@@ -594,20 +449,8 @@ class StoredRows final : public Kernel {
         }
     }
 
-    static constexpr float largest_value = 1e9f;  // squares times weights stay within float32
-    static constexpr float beyond_rows = 3e38f;   // a bound that no limit reaches
-
-    int stored_, columns_, neighbours_;
+    int neighbours_;
     bool farthest_;
-    int directions_, features_;
-    int padded_ = 0, tiles_ = 0, parts_ = 0, projections_ = 0;
-    float slack_ = 0;
-    FloatBuffer rows_;    // [stored][padded]
-    FloatBuffer weight_;  // [padded]
-    Array<float> center_;
-    Array<std::int32_t> feature_;
-    Array<float> projection_;
-    Array<float> along_;
 };
 
 }  // namespace netsieve::NETSIEVE_VARIANT

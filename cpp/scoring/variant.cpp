@@ -9,6 +9,8 @@
 
 #include "dense.hpp"
 #include "forest.hpp"
+#include "gaussian.hpp"
+#include "hyperplane.hpp"
 #include "lanes.hpp"
 #include "layered.hpp"
 #include "peak.hpp"
@@ -16,6 +18,7 @@
 #include "stored_rows.hpp"
 #include "tail_rank.hpp"
 #include "transpose.hpp"
+#include "variational.hpp"
 
 namespace netsieve::NETSIEVE_VARIANT {
 

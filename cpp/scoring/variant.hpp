@@ -5,9 +5,9 @@
 #include <cstdint>
 
 #include "block.hpp"
+#include "forest_layout.hpp"
 #include "layered_parameters.hpp"
 #include "nearest_parameters.hpp"
-#include "forest_layout.hpp"
 #include "parameters.hpp"
 
 namespace netsieve {

@@ -74,6 +74,7 @@ def run(_options: argparse.Namespace) -> int:
             for name in (*USES["score"][1], "onnxruntime-gpu", *USES["train"][1])
         ],
         "execution": [
+            ("scoring kernels", _attempt(_kernels)),
             ("onnxruntime providers", _attempt(_providers)),
             ("graphics processors", _attempt(_graphics_processors)),
             ("numba threading layers", _attempt(_numba_layers)),
@@ -180,6 +181,12 @@ def _attempt(describe: Callable[[], str]) -> str:
         return describe()
     except Exception as error:  # a package may be absent, or broken in ways of its own
         return f"unknown ({type(error).__name__}: {' '.join(str(error).split())})"
+
+
+def _kernels() -> str:
+    from netsieve.kernels._native import chosen_variant, scoring_variants
+
+    return f"{chosen_variant()} (of {', '.join(scoring_variants())})"
 
 
 def _providers() -> str:

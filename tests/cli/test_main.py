@@ -80,6 +80,7 @@ def test_doctor_finds_this_environment_sound(capsys: pytest.CaptureFixture[str])
     text = capsys.readouterr().out
     assert f"version        {netsieve.__version__}" in text
     assert "onnxruntime providers" in text
+    assert "portable)" in next(line for line in text.splitlines() if "scoring kernels" in line)
 
 
 def test_doctor_says_whether_nfdump_is_there(
