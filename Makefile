@@ -54,7 +54,7 @@ test-random: install  ## the tests with random examples: run it now and then, an
 
 # Python itself is built without the sanitizers, so that theirs and the C++ library must be there before it
 SANITIZED := $(CURDIR)/build/sanitized
-SANITIZED_TESTS ?= tests/kernels/test_scoring_kernels.py tests/scoring/test_native.py
+SANITIZED_TESTS ?= $(wildcard tests/kernels/test_scoring_kernels.py tests/kernels/test_forest.py tests/scoring/test_native*.py)
 .PHONY: test-sanitized
 test-sanitized: install  ## the scoring kernels of every instruction set under the address and undefined behaviour sanitizers
 	"$(BIN)/pip" install --quiet --no-deps --no-build-isolation --upgrade --target "$(SANITIZED)" \
@@ -80,6 +80,7 @@ bench: install  ## measure this machine; writes benchmarks/*.json (three quarter
 	"$(BIN)/python" -m netsieve.bench.memory --json benchmarks/memory.json
 	"$(BIN)/python" -m netsieve.bench.scoring --threads 1 --json benchmarks/scoring-1-thread.json
 	"$(BIN)/python" -m netsieve.bench.scoring --threads 2 --json benchmarks/scoring-2-threads.json
+	"$(BIN)/python" -m netsieve.bench.native --json benchmarks/native.json
 	"$(BIN)/python" -m netsieve.bench.startup --json benchmarks/startup.json
 	"$(MAKE)" bench-readers
 

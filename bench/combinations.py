@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from itertools import combinations
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from netsieve.bench.datasets import LabelledSet
 from netsieve.bench.detectors import measures
@@ -14,6 +16,7 @@ from netsieve.bench.quality import SHARES
 from netsieve.engine.detectors.core import chunked, view_columns
 from netsieve.engine.detectors.ensemble import Ensemble, EnsembleParameters
 from netsieve.engine.detectors.ensemble_core import Combination, EnsembleCore
+from netsieve.engine.features.schema import FeatureSchema
 from netsieve.engine.training.data import prepare_data
 
 WAYS: Final[tuple[Combination, ...]] = ("mean", "median", "max")
@@ -51,8 +54,7 @@ def measure_combinations(labelled: LabelledSet, seed: int) -> list[dict[str, Any
             )
             # of two the median is the mean
             for way in WAYS if size > 2 else WAYS[::2] if size > 1 else WAYS[:1]:
-                core = replace(some, combination=way)
-                scores = chunked(lambda x, core=core: core.score(view_columns(core.view, data.schema, x)), data.test)
+                scores = chunked(partial(_scores, replace(some, combination=way), data.schema), data.test)
                 found.append(
                     {
                         "members": [names[i] for i in chosen],
@@ -61,3 +63,7 @@ def measure_combinations(labelled: LabelledSet, seed: int) -> list[dict[str, Any
                     }
                 )
     return found
+
+
+def _scores(core: EnsembleCore, schema: FeatureSchema, x: NDArray[np.float32]) -> NDArray[np.float64]:
+    return core.score(view_columns(core.view, schema, x))

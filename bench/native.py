@@ -171,25 +171,40 @@ def _operations_per_second(variant: str) -> float:
     return operations / (time.thread_time() - start)
 
 
+def one_thread_ratios(case: Mapping[str, Any], variant: str) -> list[float]:
+    """Return how many times faster than onnxruntime the kernels are on one thread, round by round."""
+    return ratios(fastest_of_onnxruntime(case["one_thread"]), case["one_thread"][f"{NATIVE}, {variant}"])
+
+
+def two_thread_ratios(case: Mapping[str, Any]) -> list[float]:
+    """Return how many times faster than onnxruntime the native scorer is on two threads, round by round."""
+    return ratios(fastest_of_onnxruntime(case["two_threads"]), case["two_threads"][NATIVE])
+
+
+def peak_shares(
+    result: Mapping[str, Any], case: Mapping[str, Any], variant: str, seconds: Sequence[float]
+) -> list[float]:
+    """Return the share that ``seconds`` of all rows are of what the core multiplies at all, round by round."""
+    work = result["rows"] * case["operations"]
+    return [work / taken / peak for taken, peak in zip(seconds, case["peak"][variant], strict=True)]
+
+
 def table(result: dict[str, Any]) -> str:
     """Return the measurement as Markdown: speed, ratios to the fastest of onnxruntime, and shares of the peak."""
     header = ["features", "kernels", "M rows/s", "GFLOP/s", "share of the peak", "network alone", "x onnxruntime"]
     lines = [f"| {' | '.join([*header, 'x on two threads'])} |", f"|{'---|' * (len(header) + 1)}"]
     for case in result["cases"]:
-        peer = fastest_of_onnxruntime(case["one_thread"])
-        both = ratios(fastest_of_onnxruntime(case["two_threads"]), case["two_threads"][NATIVE])
         for number, (variant, peak) in enumerate(case["peak"].items()):
             seconds = case["one_thread"][f"{NATIVE}, {variant}"]
-            work = result["rows"] * case["operations"]
             cells = [
                 f"{case['width']}",
                 variant,
                 f"{result['rows'] / median(seconds) / 1e6:.2f}",
-                f"{work / median(seconds) / 1e9:.0f} of {median(peak) / 1e9:.0f}",
-                f"{median(work / s / p for s, p in zip(seconds, peak, strict=True)):.0%}",
-                f"{median(work / s / p for s, p in zip(case['network'][variant], peak, strict=True)):.0%}",
-                _times(ratios(peer, seconds)),
-                _times(both) if number == 0 else "",
+                f"{result['rows'] * case['operations'] / median(seconds) / 1e9:.0f} of {median(peak) / 1e9:.0f}",
+                f"{median(peak_shares(result, case, variant, seconds)):.0%}",
+                f"{median(peak_shares(result, case, variant, case['network'][variant])):.0%}",
+                _times(one_thread_ratios(case, variant)),
+                _times(two_thread_ratios(case)) if number == 0 else "",
             ]
             lines.append(f"| {' | '.join(cells)} |")
     lines.append("")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Final
@@ -103,8 +103,8 @@ class ForestCase:
         batches = np.split(self.x[:PEER_ROWS], PEER_ROWS // ONNX_BATCH)
         return lambda: np.concatenate([session.run(["score"], {"x": batch})[0] for batch in batches])
 
-    def native(self, variant: str, rows: int = NATIVE_ROWS) -> Callable[[], Floats]:
-        """Return the native scoring of rows as they come, by the kernels of one instruction set."""
+    def native(self, variant: str, rows: int | None = None) -> Callable[[], Floats]:
+        """Return the native scoring of the first or all rows as they come, by the kernels of one instruction set."""
         trees, width = self.core.trees, len(self.schema.features)
         zero, every = np.zeros(width, np.float32), np.arange(width, dtype=np.int32)
         numbers = _native.preparation(
@@ -129,13 +129,13 @@ class ForestCase:
         return partial(plan.score, self.x[:rows])
 
 
-def measure_forests(*, widths: Sequence[int] = WIDTHS, trees: Sequence[int] = TREES, rounds: int) -> dict[str, Any]:
+def measure_forests(*, rounds: int) -> dict[str, Any]:
     """Measure all contenders in each case, interleaved, and return it ready for JSON."""
     cases = []
     machine = describe_machine()
     for data, logarithmic in DATA.items():
-        for width in widths:
-            for count in trees:
+        for width in WIDTHS:
+            for count in TREES:
                 case = ForestCase(width, count, logarithmic=logarithmic)
                 named = {"data": data, "width": width, "trees": count, "mean_leaves": round(case.mean_leaves, 1)}
                 cases.append({**named, **measure_case(case, rounds=rounds)})
@@ -150,10 +150,7 @@ def measure_case(case: ForestCase, *, rounds: int) -> dict[str, Any]:
     """
     runs = {SKLEARN: case.sklearn(), ONNXRUNTIME: case.onnxruntime()}
     runs |= {variant: case.native(variant) for variant in _native.scoring_variants()}
-    error = {
-        name: float(np.abs(run()[:PEER_ROWS] / case.reference - 1).max())
-        for name, run in runs.items()
-    }  # fmt: skip
+    error = {name: float(np.abs(run()[:PEER_ROWS] / case.reference - 1).max()) for name, run in runs.items()}
     work = {name: (NATIVE_ROWS if name not in (SKLEARN, ONNXRUNTIME) else PEER_ROWS) for name in runs}
     trees = len(case.core.trees.root)
     timers = {name: partial(_nanoseconds, run, work[name] * trees) for name, run in runs.items()}

@@ -13,6 +13,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
+from netsieve.bench import native
 from netsieve.bench.event_job import LARGEST_RATIO, SCORE, job_ratios, job_table
 from netsieve.bench.gpu import gpu_table
 from netsieve.bench.measurement import read_measurements, timing_line
@@ -39,6 +40,12 @@ READING_RATIOS: Final = {
     "pcap.nfstream": ("flows of captures", "nfstream", 15.0),
 }
 """Tasks, a peer, and how many times faster than it."""
+NATIVE_AIMS: Final = {10: 3.0, 41: 2.5, 115: 2.0}
+"""How many times faster than onnxruntime, by features."""
+PEAK_WIDTHS: Final = (41, 115)
+PEAK_AIM: Final = 0.75
+NATIVE_RECORD_WIDTH: Final = 41
+NATIVE_RECORD_AIM_SECONDS: Final = 20e-6
 NEIGHBOURS_AIM: Final = 0.5e6
 """Flows per second of the stateful features on one thread."""
 
@@ -117,7 +124,31 @@ def aims(measurements: Measurements) -> Iterator[Aim]:
             f"{seconds:.2f} s",
             seconds < STARTUP_AIM_SECONDS,
         )
+    for result in measurements.get("native", []):
+        yield from _native_aims(result)
     yield from _reading_aims(measurements)
+
+
+def _native_aims(result: dict[str, Any]) -> Iterator[Aim]:
+    """Yield the aims of the native autoencoder, by the best of the machine's instruction sets."""
+    for case in result["cases"]:
+        width, best = case["width"], next(iter(case["peak"]))
+        least = NATIVE_AIMS.get(width)
+        if least is not None:
+            both = {"one thread": native.one_thread_ratios(case, best), "two threads": native.two_thread_ratios(case)}
+            for threads, found in both.items():
+                reached = median(found)
+                what = f"native kernels faster than onnxruntime, {width} features, {threads}"
+                yield Aim(what, f"{least:g}x", f"{reached:.2f}x", reached >= least)
+        if width in PEAK_WIDTHS:
+            share = median(native.peak_shares(result, case, best, case["network"][best]))
+            what = f"network's share of what the core multiplies, {width} features"
+            yield Aim(what, f"{PEAK_AIM:.0%}", f"{share:.0%}", share >= PEAK_AIM)
+        if width == NATIVE_RECORD_WIDTH:
+            seconds = case["record"][native.NATIVE]
+            aim = f"{NATIVE_RECORD_AIM_SECONDS * 1e6:.0f} µs"
+            met = seconds < NATIVE_RECORD_AIM_SECONDS
+            yield Aim(f"one record natively, {width} features, median", aim, f"{seconds * 1e6:.1f} µs", met)
 
 
 def _reading_aims(measurements: Measurements) -> Iterator[Aim]:
@@ -155,6 +186,7 @@ def performance_page(measurements: Measurements) -> str:
         "stages": ("Where the time goes", stages_table),
         "memory": ("Memory", memory_table),
         "scoring": ("Scoring in memory", scoring_table),
+        "native": ("Native kernels of the autoencoder", native.table),
         "startup": ("Start-up", startup_table),
         "reading": ("Reading logs and captures", reading_table),
         "event_job": ("A large file of Suricata events", job_table),

@@ -336,7 +336,8 @@ class DenseAutoencoder final : public Kernel {
           aggregation_(given.aggregation),
           features_(given.features),
           share_(given.share),
-          latent_share_(given.latent_divisor) {
+          latent_share_(given.latent_divisor),
+          base_score_(given.base_score) {
         expect(given.encoder.size > 0 && given.decoder.size > 0, "an autoencoder has no encoder or no decoder");
         int width = given.encoder[0].inputs;
         columns_ = width;
@@ -420,7 +421,7 @@ class DenseAutoencoder final : public Kernel {
         if (static_cast<std::size_t>(width) > widest_) widest_ = static_cast<std::size_t>(width);
     }
 
-    // All layers but the last: writes the latent part of the scores, and returns the inputs of the last layer.
+    // All layers but the last: writes what the scores have before any error, and returns the inputs of the last layer.
     const float* run(const float* columns, int vectors, float* scores, Scratch& scratch) const {
         float* const buffers[2] = {scratch.floats, scratch.floats + widest_ * stripe_rows};
         int next = 0;
@@ -437,6 +438,7 @@ class DenseAutoencoder final : public Kernel {
             next ^= 1;
         }
         write_latent(values, vectors, scores);
+        for (int v = 0; v < VECTORS; ++v) store(scores + v * LANES, load(scores + v * LANES) + base_score_);
         for (std::size_t i = 0; i + 1 < decoder_.size(); ++i) {
             decoder_[i].apply(values, vectors, buffers[next]);
             values = buffers[next];
@@ -537,6 +539,7 @@ class DenseAutoencoder final : public Kernel {
     int features_;
     float share_;
     float latent_share_;
+    float base_score_;
     std::size_t widest_ = 0;
     Array<float> weight_;
     Array<std::int32_t> feature_;

@@ -17,6 +17,7 @@ constexpr std::size_t tests_per_word = 4;  // that take as long as what a word c
 constexpr std::int32_t most_columns = 1 << 16;
 constexpr std::int32_t most_targets = 1 << 16;
 constexpr std::int32_t most_values = 64;
+constexpr std::size_t most_leaf_places = std::size_t{1} << 24;  // 64 MiB; words of few leaves have as many as others
 
 void expect(bool holds, const char* message) {
     if (!holds) throw std::invalid_argument(message);
@@ -263,6 +264,8 @@ ForestLayout::ForestLayout(const ForestParameters& given, int most_tests)
             store->tested.push_back({nullptr, static_cast<std::int32_t>(count), given.target[tree], nullptr});
             tests += cuts.tests;
             words += count;
+            expect(words * word_bits * static_cast<std::size_t>(values) <= most_leaf_places,
+                   "a forest has too many trees");
             shapes.push_back({std::move(shape), std::move(cuts)});
         }
     }

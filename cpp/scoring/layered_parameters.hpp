@@ -50,4 +50,14 @@ struct FourierHyperplaneParameters {
     float offset;
 };
 
+// What the code of a variational autoencoder adds to the score: d = sum_j mean_j^2 + exp(v_j) - v_j - 1, where v is the
+// log variance within the limit; with a share, log(1 + d) * share.
+struct DivergenceParameters {
+    Values<DenseLayerParameters> encoder;
+    DenseLayerParameters mean;
+    DenseLayerParameters log_variance;
+    float limit;
+    float share;  // 0 for none
+};
+
 }  // namespace netsieve

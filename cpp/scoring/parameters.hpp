@@ -79,6 +79,7 @@ struct DenseAutoencoderParameters {
     // latent distance = |code @ whitening + bias|^2, through log(1 + d) / latent_divisor for log_mean; no sizes: none
     DenseLayerParameters latent;
     float latent_divisor;
+    float base_score;  // added to all scores
 };
 
 }  // namespace netsieve

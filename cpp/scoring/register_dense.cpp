@@ -41,7 +41,7 @@ std::shared_ptr<Kernel> dense_autoencoder(const std::string& variant, const std:
                                           const std::vector<Layer>& decoder, const std::string& aggregation,
                                           const FloatVector& error_weight, float share, const IntVector& feature,
                                           int features, const std::optional<Layer>& latent, float latent_divisor,
-                                          const std::vector<std::tuple<int, int>>& one_hot) {
+                                          const std::vector<std::tuple<int, int>>& one_hot, float base_score) {
     const auto first = parameters_of(encoder), second = parameters_of(decoder);
     std::vector<OneHotColumns> hot;
     for (const auto& [from, count] : one_hot) hot.push_back({from, count});
@@ -54,7 +54,8 @@ std::shared_ptr<Kernel> dense_autoencoder(const std::string& variant, const std:
                                           .feature = values_of(feature),
                                           .features = features,
                                           .latent = {},
-                                          .latent_divisor = latent_divisor};
+                                          .latent_divisor = latent_divisor,
+                                          .base_score = base_score};
     if (latent) parameters.latent = parameters_of(*latent);
     return std::shared_ptr<Kernel>(variant_named(variant.c_str()).dense_autoencoder(parameters));
 }
@@ -66,7 +67,7 @@ void register_dense_kernels(nb::module_& module) {
         "dense_autoencoder", dense_autoencoder, nb::arg("variant"), nb::arg("encoder"), nb::arg("decoder"),
         nb::arg("aggregation"), nb::arg("error_weight"), nb::arg("share"), nb::arg("feature"), nb::arg("features"),
         nb::arg("latent").none() = nb::none(), nb::arg("latent_divisor") = 1.0f,
-        nb::arg("one_hot") = std::vector<std::tuple<int, int>>(),
+        nb::arg("one_hot") = std::vector<std::tuple<int, int>>(), nb::arg("base_score") = 0.0f,
         "Return the kernel of netsieve.engine.detectors.dense_autoencoder.DenseAutoencoder.\n\n"
         "Parameters\n----------\n"
         "variant\n    One of scoring_variants().\n"
@@ -79,7 +80,8 @@ void register_dense_kernels(nb::module_& module) {
         "features\n    Number of features.\n"
         "latent\n    A linear layer over the code, the squares of whose outputs are added to the score.\n"
         "latent_divisor\n    What the logarithm of the latent distance is divided by.\n"
-        "one_hot\n    First and number of columns of which, in every row, one is 1 and the others are 0, in order.\n\n"
+        "one_hot\n    First and number of columns of which, in every row, one is 1 and the others are 0, in order.\n"
+        "base_score\n    Added to all scores.\n\n"
         "Raises\n------\n"
         "ValueError\n    Sizes do not fit together, or the machine lacks the variant.");
 }

@@ -98,6 +98,18 @@ std::shared_ptr<Kernel> fourier_hyperplane(const std::string& variant, const Lay
     return std::shared_ptr<Kernel>(variant_named(variant.c_str()).fourier_hyperplane(parameters));
 }
 
+std::shared_ptr<Kernel> divergence(const std::string& variant, const std::vector<Layer>& encoder, const Layer& mean,
+                                   const Layer& log_variance, float limit, float share) {
+    const auto each = parameters_of(encoder);
+    return std::shared_ptr<Kernel>(
+        variant_named(variant.c_str())
+            .divergence({{each.data(), each.size()}, parameters_of(mean), parameters_of(log_variance), limit, share}));
+}
+
+std::shared_ptr<Combination> sum_of_parts(const std::string& variant, int members) {
+    return std::shared_ptr<Combination>(variant_named(variant.c_str()).sum_of_parts(members));
+}
+
 }  // namespace
 
 void register_layered_kernels(nb::module_& module) {
@@ -159,6 +171,22 @@ void register_layered_kernels(nb::module_& module) {
                "None for none.\n\n"
                "Raises\n------\n"
                "ValueError\n    Sizes do not fit together, or the machine lacks the variant.");
+    module.def("divergence", divergence, nb::arg("variant"), nb::arg("encoder"), nb::arg("mean"),
+               nb::arg("log_variance"), nb::arg("limit"), nb::arg("share"),
+               "Return the kernel of what the code of a variational autoencoder adds to the score.\n\n"
+               "Parameters\n----------\n"
+               "variant\n    One of scoring_variants().\n"
+               "encoder\n    Layers, as those of dense_autoencoder.\n"
+               "mean, log_variance\n    Linear layers from the encoder's output to the code.\n"
+               "limit\n    Of the log variance, to either side.\n"
+               "share\n    What the logarithm of 1 and the divergence is multiplied by; 0 for the divergence itself.\n\n"
+               "Raises\n------\n"
+               "ValueError\n    Sizes do not fit together, or the machine lacks the variant.");
+    module.def("sum_of_parts", sum_of_parts, nb::arg("variant"), nb::arg("members"),
+               "Return what adds up several kernels' parts of one score.\n\n"
+               "Parameters\n----------\n"
+               "variant\n    One of scoring_variants().\n"
+               "members\n    How many.");
 }
 
 }  // namespace netsieve

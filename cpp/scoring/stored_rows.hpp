@@ -101,7 +101,7 @@ class StoredRows final : public Kernel {
     std::size_t scratch_floats() const override { return layout().total; }
 
     void score(const float* block, int stripes, float* scores, Scratch& scratch) const noexcept override {
-        const Memory memory(layout(), scratch.floats);
+        const Memory memory = cleared(scratch);
         for (int stripe = 0; stripe < stripes; ++stripe) {
             search(block + size(stripe) * size(columns_) * stripe_rows, records_in(stripe, scratch), memory);
             combine(memory, scores + stripe * stripe_rows);
@@ -109,7 +109,7 @@ class StoredRows final : public Kernel {
     }
 
     void feature_error(const float* block, int stripes, float* errors, Scratch& scratch) const noexcept override {
-        const Memory memory(layout(), scratch.floats);
+        const Memory memory = cleared(scratch);
         for (int stripe = 0; stripe < stripes; ++stripe) {
             const int records = records_in(stripe, scratch);
             search(block + size(stripe) * size(columns_) * stripe_rows, records, memory);
@@ -149,7 +149,7 @@ class StoredRows final : public Kernel {
               near(reinterpret_cast<std::uint64_t*>(floats + at.near)),
               pairs(reinterpret_cast<std::int32_t*>(floats + at.pairs)) {}
 
-        float* transposed;   // [48][padded]: the records row by row
+        float* transposed;   // [48][padded]: the records row by row, and zeros behind them
         float* centered;     // [columns][48]: less the mean of the stored rows
         float* along;        // [projections * outputs + 1][48]; the lengths of the rest in row `directions`
         float* length;       // [48]: squared, weighted
@@ -269,6 +269,12 @@ class StoredRows final : public Kernel {
     // What bound() multiplies for a stored row, every `outputs`th number: half its square, its negative coordinates
     float* tile_of(std::size_t row) { return along_.data() + row / outputs * tile_size() + row % outputs; }
 
+    Memory cleared(Scratch& scratch) const noexcept {
+        const Memory memory(layout(), scratch.floats);
+        for (std::size_t i = 0; i < size(padded_) * stripe_rows; ++i) memory.transposed[i] = 0.0f;
+        return memory;
+    }
+
     // Finds the neighbours of the first records of a stripe [columns][48]: memory.near
     void search(const float* stripe, int records, const Memory& memory) const noexcept {
         transpose(stripe, memory.transposed);
@@ -284,23 +290,29 @@ class StoredRows final : public Kernel {
         for (int group = 0; group < used; ++group) compare_others(memory, group, records);
     }
 
-    // [columns][48] -> [48][padded], padded with zeros
+    // [columns][48] -> [48][padded]
     void transpose(const float* stripe, float* out) const noexcept {
-        int c = 0;
-        for (; c + 4 <= columns_; c += 4)
+        if (columns_ < 4) {
+            for (int c = 0; c < columns_; ++c)
+                for (int row = 0; row < stripe_rows; ++row)
+                    out[row * padded_ + c] = stripe[c * stripe_rows + row];
+            return;
+        }
+        for (int left = columns_; left > 0; left -= 4) {
+            const int c = columns_ - (left < 4 ? 4 : left);  // the last four may be some for the second time
             for (int v = 0; v < VECTORS; ++v) {
                 const float* const from = stripe + c * stripe_rows + v * LANES;
                 const Floats low = interleave_low(load(from), load(from + stripe_rows));
                 const Floats high = interleave_high(load(from), load(from + stripe_rows));
                 const Floats next_low = interleave_low(load(from + 2 * stripe_rows), load(from + 3 * stripe_rows));
                 const Floats next_high = interleave_high(load(from + 2 * stripe_rows), load(from + 3 * stripe_rows));
-                const Floats rows[4] = {join_low(low, next_low), join_high(low, next_low), join_low(high, next_high),
-                                        join_high(high, next_high)};
-                for (int i = 0; i < 4; ++i) store_quarters(out + size(v * LANES + i) * size(padded_) + c, rows[i]);
+                float* const to = out + size(v * LANES) * size(padded_) + c;
+                store_quarters(to, join_low(low, next_low));
+                store_quarters(to + padded_, join_high(low, next_low));
+                store_quarters(to + 2 * padded_, join_low(high, next_high));
+                store_quarters(to + 3 * padded_, join_high(high, next_high));
             }
-        for (; c < padded_; ++c)
-            for (int row = 0; row < stripe_rows; ++row)
-                out[size(row) * size(padded_) + size(c)] = c < columns_ ? stripe[c * stripe_rows + row] : 0.0f;
+        }
     }
 
     // Each 128 bits of a vector, four rows apart
@@ -345,7 +357,8 @@ class StoredRows final : public Kernel {
                 const int start = part * part_columns;
                 const int count = columns_ - start < part_columns ? columns_ - start : part_columns;
                 Tile<outputs, COUNT> products;
-                products.multiply(memory.centered + start * stripe_rows + first, weights, count);
+                products.start(weights);
+                products.multiply(memory.centered + start * stripe_rows + first, weights + outputs, count);
                 for (int i = 0; i < outputs; ++i)
                     for (int v = 0; v < COUNT; ++v) {
                         float* const to = out + i * stripe_rows + v * LANES;
@@ -391,7 +404,8 @@ class StoredRows final : public Kernel {
             }
             for (const int end = section_start(section + 1); tile < end; ++tile) {
                 Tile<outputs, COUNT> products;
-                products.multiply(along, packed, directions_ + 1);
+                products.start(packed);
+                products.multiply(along, packed + outputs, directions_ + 1);
                 for (int v = 0; v < COUNT; ++v) {
                     Floats value = products.values[0][v];
                     store(bounds + v * LANES, value);
@@ -457,14 +471,13 @@ class StoredRows final : public Kernel {
         std::int32_t* const pairs = memory.pairs;
         int waiting = 0;
         for (int tile = 0; tile < tiles_; ++tile, bounds += outputs * group_rows, lowest += group_rows) {
-            std::uint32_t hits = 0;
-            for (int v = 0; v < tile_vectors; ++v) hits |= bits_at_most(load(lowest + v * LANES), limit[v]);
-            if (!hits) continue;
-            for (int i = 0; i < outputs; ++i)
-                for (int v = 0; v < tile_vectors; ++v)
+            for (int v = 0; v < tile_vectors; ++v) {
+                if (!bits_at_most(load(lowest + v * LANES), limit[v])) continue;
+                for (int i = 0; i < outputs; ++i)
                     waiting += add_pairs(pairs + waiting,
                                          bits_at_most(load(bounds + i * group_rows + v * LANES), limit[v]),
                                          (tile * outputs + i) * stripe_rows + group * group_rows + v * LANES);
+            }
             if (waiting <= most_pairs - outputs * group_rows) continue;
             compare_pairs(memory, waiting);
             waiting = 0;

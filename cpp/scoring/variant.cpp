@@ -34,6 +34,8 @@ Kernel* new_hyperplane(const HyperplaneParameters& parameters) { return new Hype
 Kernel* new_fourier_hyperplane(const FourierHyperplaneParameters& parameters) {
     return new FourierHyperplane(parameters);
 }
+Kernel* new_divergence(const DivergenceParameters& parameters) { return new Divergence(parameters); }
+Combination* new_sum_of_parts(int members) { return new SumOfParts(members); }
 Combination* new_tail_ranks(const TailRanksParameters& parameters) { return new TailRanks(parameters); }
 Kernel* new_forest(const ForestParameters& parameters) { return new Forest(parameters); }
 
@@ -54,6 +56,8 @@ const Variant variant = {
     .mixture = new_mixture,
     .hyperplane = new_hyperplane,
     .fourier_hyperplane = new_fourier_hyperplane,
+    .divergence = new_divergence,
+    .sum_of_parts = new_sum_of_parts,
     .forest = new_forest,
 };
 

@@ -30,6 +30,8 @@ struct Variant {
     Kernel* (*mixture)(const MixtureParameters& parameters);
     Kernel* (*hyperplane)(const HyperplaneParameters& parameters);
     Kernel* (*fourier_hyperplane)(const FourierHyperplaneParameters& parameters);
+    Kernel* (*divergence)(const DivergenceParameters& parameters);
+    Combination* (*sum_of_parts)(int members);
     Kernel* (*forest)(const ForestParameters& parameters);
 };
 

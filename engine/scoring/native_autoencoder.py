@@ -54,13 +54,10 @@ def recognise(graph: RecognisedGraph, columns: RecognisedColumns, variant: str) 
     residual = graph.node("Sub", rebuilt, prepared, name="residual")
     errors = recognise_feature_error(graph, residual, columns.width, columns.n_features)
     graph.integers("row_axis", [1])
-    has_latent = graph.has_node("latent")
-    total = "error_sum" if has_latent else SCORE
-    score = graph.node("ReduceSum", errors.name, graph.name("row_axis"), name=total, keepdims=0)
-    latent = None
-    if has_latent:
+    latent, distance = None, None
+    if graph.has_node("latent"):
         latent, distance = _recognise_latent(graph, code, code_width, errors.aggregation, columns.width)
-        score = graph.node("Add", score, distance, name=SCORE)
+    score, base_score = recognise_score(graph, errors.name, distance)
     kernel = dense_autoencoder(
         variant,
         encoder,
@@ -73,8 +70,29 @@ def recognise(graph: RecognisedGraph, columns: RecognisedColumns, variant: str) 
         latent,
         float(columns.width),
         columns.one_hot(),
+        base_score,
     )
     return RecognisedCore((kernel,), score, errors.name)
+
+
+def recognise_score(graph: RecognisedGraph, feature_error: str, distance: str | None) -> tuple[str, float]:
+    """Return the name of the score, the sum of the features' parts and the code's distance, and the base of all.
+
+    Raises
+    ------
+    NotRecognisedError
+        It is another sum than export writes.
+    """
+    has_base = graph.has_constant("base_score")
+    only = distance is None and not has_base
+    score = graph.node(
+        "ReduceSum", feature_error, graph.name("row_axis"), name=SCORE if only else "error_sum", keepdims=0
+    )
+    if distance is not None:
+        score = graph.node("Add", score, distance, name="error_and_distance" if has_base else SCORE)
+    if not has_base:
+        return score, 0.0
+    return graph.node("Add", score, graph.name("base_score"), name=SCORE), graph.number("base_score")
 
 
 def recognise_layers(graph: RecognisedGraph, part: str, values: str, width: int) -> tuple[list[Layer], str]:

@@ -11,6 +11,8 @@ from netsieve.engine.scoring.recognition import NotRecognisedError, RecognisedGr
 
 def recognise(graph: RecognisedGraph, columns: RecognisedColumns, variant: str) -> RecognisedCore:
     """Return the kernel of trees whose targets are the features; parameters and errors as in ``recognise_core``."""
+    if graph.operator(FEATURE_ERROR) != "TreeEnsembleRegressor":
+        raise NotRecognisedError("there are no native kernels for this kind of detector")
     trees, parts = take_trees(graph, columns, FEATURE_ERROR)
     if trees.targets != columns.n_features:
         raise NotRecognisedError(f"the trees have {trees.targets} targets for {columns.n_features} features")

@@ -54,6 +54,7 @@ class RecognisedColumns:
         self.n_features = graph.model.n_features
         self._standardisation: _Standardisation | None = None
         self._views: dict[View, str] = {}
+        self._takes_records = False
 
     def view(self, view: View) -> str:
         """Return the name of a view's columns, as :meth:`netsieve.export.preprocessing.RecordColumns.view` does.
@@ -68,9 +69,24 @@ class RecognisedColumns:
                 self._views[view] = self._prepared() if view == "prepared" else self._unscaled()
         return self._views[view]
 
+    def unscaled_or_records(self, name: str) -> str:
+        """Return the name of the unscaled view, or that of the records where ``name`` is it and nothing prepares them.
+
+        Records as they come are then the unscaled view.
+        """
+        with self.graph.scope(""):
+            is_prepared = bool(self._views) or self.graph.has_node("missing")
+        if name != INPUT or is_prepared:
+            return self.view("unscaled")
+        self._takes_records = True
+        self._views["unscaled"] = INPUT
+        return INPUT
+
     @property
     def width(self) -> int:
         """Number of columns, which is the same in every view; one must have been asked for."""
+        if self._takes_records:
+            return self.n_features
         of_categories: int = sum(table.shape[1] for _, table in self._categories[1])
         return self._number_count + len(self._indicators[1]) + of_categories
 
@@ -90,6 +106,8 @@ class RecognisedColumns:
             return None
         from netsieve.kernels._native import preparation
 
+        if self._takes_records:
+            return _records(variant, self.n_features)
         feature, signed_log = (self._numbers.feature, self._numbers.signed_log) if self._number_count else _no_numbers()
         zeros = np.zeros(len(feature), dtype=np.float32)
         scaling = _Standardisation(zeros, zeros + np.float32(1), zeros, 1.0)
@@ -284,3 +302,24 @@ class RecognisedColumns:
 
 def _no_numbers() -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
     return np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.bool_)
+
+
+def _records(variant: str, n_features: int) -> ScoringPreparation:
+    """Return what prepares nothing: all features are numbers, taken as they come."""
+    from netsieve.kernels._native import preparation
+
+    zeros, every = np.zeros(n_features, dtype=np.float32), np.arange(n_features, dtype=np.int32)
+    return preparation(
+        variant,
+        n_features,
+        "unscaled",
+        every,
+        np.zeros(n_features, dtype=np.bool_),
+        zeros,
+        zeros + np.float32(1),
+        zeros,
+        every[:0],
+        [],
+        1.0,
+        LARGEST_EXCESS,
+    )

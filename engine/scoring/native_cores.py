@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 RECOGNISERS: Final[Mapping[str, str]] = MappingProxyType(
     {
+        "log_variance_0": "native_variational",
         "encoder_0": "native_autoencoder",
         "neighbour_rows": "native_nearest",
         "combined_surprise": "native_ensemble",

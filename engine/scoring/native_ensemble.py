@@ -37,6 +37,8 @@ def recognise(graph: RecognisedGraph, columns: RecognisedColumns, variant: str) 
             if graph.has_node("combined_surprise"):
                 raise NotRecognisedError("an ensemble is a member of another")
             member = recognise_core(graph, columns, variant)
+            if len(member.kernels) != 1:
+                raise NotRecognisedError("a member of the ensemble takes several kernels")
             rank, surprise = _recognise_surprise(graph, member.score)
         if feature_error is None and member.feature_error is not None:
             feature_error = graph.node("Identity", member.feature_error, name=FEATURE_ERROR)

@@ -44,11 +44,11 @@ def recognise(graph: RecognisedGraph, columns: RecognisedColumns, variant: str) 
 
 
 def take_trees(graph: RecognisedGraph, columns: RecognisedColumns, name: str) -> tuple[TreeEnsemble, str]:
-    """Return the trees of the node of this name over the unscaled view, and the name of their sums.
+    """Return the trees of the node of this name over the unscaled view or the records, and the name of their sums.
 
     Other parameters and errors are those of :func:`recognise`. That they are trees, their kernel checks.
     """
-    inputs = columns.view("unscaled")
+    inputs = columns.unscaled_or_records(graph.input_of(name, 0))
     if graph.operator(name) != "TreeEnsembleRegressor":
         raise NotRecognisedError(f"the node {name!r} is of another operator")
     lists = [*(f"nodes_{each}" for each in NODE_ATTRIBUTES), *TARGET_ATTRIBUTES]

@@ -73,6 +73,27 @@ def test_page_shows_every_measurement(folder):
     assert not any(line.startswith("|") and line.count("|") < 3 for line in page.splitlines())
 
 
+def test_native_kernels_are_judged_by_their_best_variant(folder):
+    seconds = {"native, avx2": [0.1, 0.1], "native, portable": [0.4, 0.4], "onnxruntime, batches of 64": [0.24, 0.26]}
+    case = {
+        "width": 41, "columns": 41, "operations": 10_000, "agreement": {}, "one_thread": seconds,
+        "network": {"avx2": [0.08, 0.08], "portable": [0.3, 0.3]}, "peak": {"avx2": [1.5e8] * 2, "portable": [1e8] * 2},
+        "two_threads": {"native": [0.1, 0.1], "onnxruntime, batches of 64": [0.2, 0.2]},
+        "record": {"native": 14e-6, "onnxruntime": 30e-6},
+    }  # fmt: skip
+    result = {"benchmark": "native", "machine": describe_machine(), "rounds": 2, "rows": 1000, "cases": [case]}
+    write_measurement(folder / "native.json", result)
+    measurements = read_measurements(folder)
+    met = {aim.what: (aim.reached, aim.met) for aim in aims(measurements) if "41 features" in aim.what}
+    assert met == {
+        "native kernels faster than onnxruntime, 41 features, one thread": ("2.50x", True),
+        "native kernels faster than onnxruntime, 41 features, two threads": ("2.00x", False),
+        "network's share of what the core multiplies, 41 features": ("83%", True),
+        "one record natively, 41 features, median": ("14.0 µs", True),
+    }
+    assert "| 41 | portable | 0.00 |" in performance_page(measurements)
+
+
 def test_page_is_written(folder, tmp_path, capsys):
     page = tmp_path / "docs" / "performance.md"
     main(["--measurements", str(folder), "--page", str(page)])

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive_trees import random_trees, sums_of
 
+from netsieve.engine.detectors.tree_ensemble import TreeEnsemble
 from netsieve.kernels import _native
 
 VARIANTS = _native.scoring_variants()
@@ -199,6 +200,15 @@ def test_arrays_that_are_no_trees_are_refused(case):
     for variant in VARIANTS:
         with pytest.raises(ValueError, match=r"^(a|an|the|only) "):
             forest(variant, case[1], 3)
+
+
+def test_very_many_trees_of_one_leaf_are_refused():
+    count = 2**20
+    every, zero = np.arange(count, dtype=np.int32), np.zeros(count, dtype=np.int32)
+    value = np.zeros((count, 1), dtype=np.float32)
+    trees = TreeEnsemble(every, zero - 1, value[:, 0], every, every, zero != 0, value, zero, 1)
+    with pytest.raises(ValueError, match="too many trees"):
+        forest(VARIANTS[0], trees, 1)
 
 
 def test_combinations_that_do_not_fit_are_refused():

@@ -86,6 +86,7 @@ def test_plans_follow_the_float64_reference_and_onnxruntime(kinds, aggregation):
     rows = np.concatenate([x, hard_rows(schema, x)])
     for latent in (True, False):
         detector = UntrainedDetector(schema, aggregation, latent=latent, activation="leaky_relu" if latent else "relu")
+        detector.core = replace(detector.core, base_score=float(aggregation == "sum"))
         model = exported(detector, x)
         outputs = session(model.data).run(["score", "feature_error"], {"x": rows})
         for variant in VARIANTS:

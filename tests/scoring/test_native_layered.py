@@ -1,4 +1,4 @@
-"""Classifiers, normal distributions and hyperplanes by native kernels."""
+"""Classifiers, normal distributions, hyperplanes and variational autoencoders by native kernels."""
 
 from functools import cache
 from itertools import pairwise
@@ -14,7 +14,7 @@ from core_models import (
     reference_errors,
     reference_scores,
 )
-from export_cases import KINDS, fitted_case, random_autoencoder, session
+from export_cases import AGGREGATIONS, KINDS, fitted_case, random_autoencoder, session
 from onnx import numpy_helper
 
 from netsieve.engine.detectors.classifier import DenseScore
@@ -24,6 +24,7 @@ from netsieve.engine.detectors.gaussian import Ellipsoid, Mixture
 from netsieve.engine.detectors.hyperplane import FourierHyperplane, Hyperplane, WhitenedHyperplane
 from netsieve.engine.detectors.registry import detector_class
 from netsieve.engine.detectors.tail_rank import TailRank
+from netsieve.engine.detectors.variational_core import VariationalCore
 from netsieve.engine.features.preprocessing import prepare
 from netsieve.engine.scoring.model_file import ModelFile
 from netsieve.engine.scoring.native import native_plan
@@ -59,7 +60,29 @@ def mixture(width, rng, *, full, parts=5):
     return Mixture(random_values(rng, parts, width), whitening.astype(np.float32), height)
 
 
+def variational(width, rng, aggregation):
+    def layers(activation, *sizes):
+        return tuple(
+            DenseLayer(random_values(rng, i, o, scale=i**-0.5), random_values(rng, o, scale=0.1), activation)
+            for i, o in pairwise(sizes)
+        )
+
+    return VariationalCore(
+        layers("leaky_relu", width, 30, 20),
+        *layers("linear", 20, 6),
+        *layers("linear", 20, 6),
+        (*layers("relu", 6, 25), *layers("linear", 25, width)),
+        rng.uniform(0.2, 20, width).astype(np.float32),
+        aggregation,
+        base_score=float(aggregation == "sum"),
+    )
+
+
 CORES = {
+    **{
+        f"variational, {aggregation}": lambda width, rng, aggregation=aggregation: variational(width, rng, aggregation)
+        for aggregation in AGGREGATIONS
+    },
     "classifier": dense_score,
     "ellipsoid": lambda width, rng: Ellipsoid(random_values(rng, width), random_values(rng, width, width)),
     "mixture": lambda width, rng: mixture(width, rng, full=True),
@@ -156,6 +179,15 @@ def test_an_ensemble_with_a_classifier(variant):
     assert plan.has_feature_error
 
 
+def test_an_ensemble_with_a_member_of_two_kernels_is_left_to_onnxruntime():
+    schema, x = fitted_case(KINDS["plain"], rows=300)
+    z = prepare(schema, x)
+    members = (variational(z.shape[1], np.random.default_rng(0), "sum"), core_of(dense_score, schema, x))
+    core = EnsembleCore(members, tuple(TailRank.fit(member.score(z)) for member in members), "mean")
+    with pytest.raises(NotRecognisedError, match="several kernels"):
+        native_plan(core_model_file(core, schema, x), VARIANTS[0])
+
+
 @cache
 def small_file(name):
     schema, x = fitted_case(KINDS["missing"], rows=200)
@@ -218,6 +250,12 @@ TO_ONE = (SQUARE[:, :1].copy(), ONE[:1], 1.0)
         ("fourier_hyperplane", (LAYER, ONE, 0.0, (ONE, SQUARE[:, :2].copy(), 1.0))),
         ("fourier_hyperplane", (LAYER, ONE, 0.0, (ONE, SQUARE, -1.0))),
         ("fourier_hyperplane", (LAYER, ONE, 0.0, (ONE[:0], SQUARE[:0], 1.0))),
+        ("divergence", ([], LAYER, LAYER, 8.0, 0.0)),
+        ("divergence", ([LAYER], TO_ONE, LAYER, 8.0, 0.0)),
+        ("divergence", ([LAYER, TO_ONE], LAYER, LAYER, 8.0, 0.0)),
+        ("divergence", ([LAYER], LAYER, LAYER, 100.0, 0.0)),
+        ("divergence", ([LAYER], LAYER, LAYER, 8.0, -1.0)),
+        ("sum_of_parts", (0,)),
     ],
 )
 def test_kernels_of_parts_that_do_not_fit_are_refused(kernel, arguments):
