@@ -36,7 +36,10 @@ def native_plan(model: ModelFile, variant: str) -> ScoringPlan:
         raise NotRecognisedError("there are no native kernels for windows of records")
     graph = RecognisedGraph(model)
     columns = RecognisedColumns(graph)
-    core = recognise_core(graph, columns, variant)
+    try:
+        core = recognise_core(graph, columns, variant)
+    except ValueError as error:  # kernels refuse sizes that the graph may well have
+        raise NotRecognisedError(str(error)) from error
     graph.check_all_taken()
     if core.score != SCORE or core.feature_error != (FEATURE_ERROR if model.has_feature_error else None):
         raise NotRecognisedError("the outputs of the graph are others")

@@ -155,6 +155,9 @@ def _trees(attributes: _Attributes, width: int) -> TreeEnsemble:
     within = (column >= 0) & (column < width) & (left >= 0) & (left < size) & (right >= 0) & (right < size)
     if not (is_leaf | within).all() or not ((missing_left == 0) | (missing_left == 1)).all():
         raise NotRecognisedError("a node of the trees looks, or leads, where there is nothing")
+    # Else a few leaves of many values would take memory for every node
+    if 2 * int(is_leaf.sum()) != nodes + len(root):
+        raise NotRecognisedError("the trees have more or fewer leaves than their nodes lead to")
     value, target, targets = _leaves(attributes, tree, node, is_leaf)
     return TreeEnsemble(
         root=root.astype(np.int32),

@@ -398,13 +398,7 @@ class Scorer:
             The shape or the type does not fit.
         """
         self._check_process()
-        matrix = np.asarray(x)
-        shape = self.schema.row_shape
-        if matrix.shape[1:] != shape or not matrix.ndim:
-            expected = ", ".join(map(str, shape))
-            raise SchemaError(f"the matrix has the shape {list(matrix.shape)}, where [n, {expected}] is expected")
-        if matrix.dtype.kind not in "fiub":
-            raise SchemaError(f"the matrix is of {matrix.dtype}, where float32 is expected; encode frames with Encoder")
+        matrix = self._checked_matrix(x)
 
         def score_batches(starts: Iterable[int], scores: NDArray[np.float32]) -> None:
             for start in starts:
@@ -464,9 +458,13 @@ class Scorer:
         ------
         ModelFileError
             The model does not tell them.
+        SchemaError
+            The shape or the type does not fit.
         """
         self._check_process()
-        return self._backend.feature_error(np.ascontiguousarray(x, dtype=np.float32))
+        with np.errstate(over="ignore"):
+            matrix = np.ascontiguousarray(self._checked_matrix(x), dtype=np.float32)
+        return self._backend.feature_error(matrix)
 
     def score_file(self, inputs: str | Sequence[str], output: str, **options: Any) -> ScoreSummary:
         """Score files into a file; parameters and errors as :func:`netsieve.engine.scoring.files.score_files`.
@@ -501,6 +499,16 @@ class Scorer:
 
         self._check_process()
         return score_folder(self, [inputs] if isinstance(inputs, str) else inputs, folder, **options)
+
+    def _checked_matrix(self, x: ArrayLike) -> NDArray[Any]:
+        matrix = np.asarray(x)
+        shape = self.schema.row_shape
+        if matrix.shape[1:] != shape or not matrix.ndim:
+            expected = ", ".join(map(str, shape))
+            raise SchemaError(f"the matrix has the shape {list(matrix.shape)}, where [n, {expected}] is expected")
+        if matrix.dtype.kind not in "fiub":
+            raise SchemaError(f"the matrix is of {matrix.dtype}, where float32 is expected; encode frames with Encoder")
+        return matrix
 
     def _state_or_new(self, state: FeatureState | None) -> FeatureState | None:
         if not self.is_stateful:

@@ -224,9 +224,9 @@ def largest_deviations(
     """
     if errors.ndim > 2:
         errors = np.nansum(errors, axis=1)
-    # Where no error ever varied any difference counts
-    smallest = deviation.mean() or np.abs(mean).mean() or 1.0
     with np.errstate(over="ignore"):
+        # Where no error ever varied any difference counts
+        smallest = deviation.mean() or np.abs(mean).mean() or 1.0
         exact = (errors.astype(np.float64) - mean) / np.maximum(deviation, smallest)
     # Rounded first, so that what is shown as equal is ordered as equal
     z = np.clip(exact, -LARGEST_NUMBER, LARGEST_NUMBER).astype(np.float32)

@@ -5,6 +5,8 @@ A trace that cannot be read is one record, rejected. Calls are numbered over the
 
 from __future__ import annotations
 
+import json
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import PurePath
@@ -13,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import polars as pl
 
-from netsieve.engine.sources.source import Block, ColumnRequest, ParsedBlock, Source
+from netsieve.engine.sources.source import RAW_BYTES, Block, ColumnRequest, ParsedBlock, Reject, Source
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,6 +31,9 @@ OWN_COLUMNS: Final = (TRACE, POSITION, CALL)
 READY_SCHEMA: Final[dict[str, Any]] = {"features": [CALL], "columns": {CALL: {"kind": "categorical"}}}
 """The number of a call is a name."""
 EMPTY: Final = "empty trace"
+BLOCK_CALLS: Final = 131_072
+"""Calls of a block, unless one trace has more: a batch of a Parquet file may hold some millions."""
+LARGEST_CALL: Final = 2**63 - 1
 
 
 def traces_request(request: ColumnRequest) -> ColumnRequest:
@@ -73,12 +78,23 @@ class CallSource:
 
     def blocks(self) -> Iterator[Block]:
         """Yield blocks of the calls of some whole traces, in order, once; they are parsed already, as their data."""
-        first = 0
+        first = sequence = 0
         for block in self._traces.blocks():
-            parsed = self._calls(block, first)
-            records = len(parsed.record) + len(parsed.rejects) + parsed.skipped.get(EMPTY, 0)
-            yield replace(block, first_record=first, records=records, data=parsed, rejects=())
-            first += records
+            for number, part in enumerate(_parts(_without_huge_calls(self._traces.parse(block)))):
+                parsed = self._calls(part, first)
+                records = len(parsed.record) + len(parsed.rejects) + parsed.skipped.get(EMPTY, 0)
+                yield replace(
+                    block,
+                    sequence=sequence,
+                    first_record=first,
+                    records=records,
+                    data=parsed,
+                    bytes_read=part.bytes_read,
+                    skipped={} if number else block.skipped,
+                    rejects=(),
+                )
+                first += records
+                sequence += 1
 
     def parse(self, block: Block) -> ParsedBlock:
         """Return a block's calls."""
@@ -89,12 +105,11 @@ class CallSource:
         """Close the file."""
         self._traces.close()
 
-    def _calls(self, block: Block, first: int) -> ParsedBlock:
-        parsed = self._traces.parse(block)
+    def _calls(self, parsed: ParsedBlock, first: int) -> ParsedBlock:
         traces = parsed.frame.get_column(TRACE_COLUMN)
         if traces.dtype == pl.String:
             traces = traces.str.split(" ").cast(pl.List(pl.Int64))
-        lengths = traces.list.len().fill_null(0).to_numpy().astype(np.int64)
+        lengths = _lengths(traces)
         rejected = np.array([reject.record for reject in parsed.rejects], dtype=np.int64)
         in_file = np.asarray(parsed.record, dtype=np.int64)
         starts, places = _numbered(in_file, np.maximum(lengths, 1), rejected)
@@ -119,6 +134,62 @@ class CallSource:
             skipped={**parsed.skipped, EMPTY: empty} if empty else parsed.skipped,
             end_time=None,
         )
+
+
+def _lengths(traces: pl.Series) -> NDArray[np.int64]:
+    """Return how many calls each trace is."""
+    numbers = traces.str.count_matches(" ", literal=True) + 1 if traces.dtype == pl.String else traces.list.len()
+    return numbers.fill_null(0).to_numpy().astype(np.int64)
+
+
+def _parts(parsed: ParsedBlock) -> Iterator[ParsedBlock]:
+    """Yield the traces of a block in parts of few calls, and with each the rejected ones that stand before its end."""
+    numbers = np.asarray(parsed.record, dtype=np.int64)
+    places = np.cumsum(_lengths(parsed.frame.get_column(TRACE_COLUMN)))
+    rejected = [reject.record for reject in parsed.rejects]
+    start = first = 0
+    while True:
+        before = int(places[start - 1]) if start else 0
+        end = max(int(np.searchsorted(places, before + BLOCK_CALLS, side="right")), start + 1)
+        is_last = end >= len(numbers)
+        last = len(rejected) if is_last else bisect_left(rejected, int(numbers[end]))
+        part = replace(
+            parsed, frame=parsed.frame[start:end], record=numbers[start:end], rejects=parsed.rejects[first:last]
+        )
+        # What is counted of the whole block is counted with its first part
+        yield replace(part, skipped={}, bytes_read=0, emptied={}) if start else part
+        if is_last:
+            return
+        start, first = end, last
+
+
+def _without_huge_calls(parsed: ParsedBlock) -> ParsedBlock:
+    """Return a block without the traces that hold a number beyond all system calls, which are rejected."""
+    traces = parsed.frame.get_column(TRACE_COLUMN)
+    if traces.dtype != pl.List(pl.UInt64):
+        return parsed
+    is_huge = (traces.list.max() > LARGEST_CALL).fill_null(value=False)
+    if not is_huge.any():
+        return parsed
+    rows, numbers = is_huge.to_numpy(), np.asarray(parsed.record, dtype=np.int64)
+    reason = f"column {TRACE_COLUMN!r}: expected numbers of system calls, got {{}}"
+    found = [
+        Reject(
+            parsed.source_file,
+            int(numbers[row]),
+            None,
+            None,
+            reason.format(traces[row].max()),
+            json.dumps({TRACE_COLUMN: traces[row].head(RAW_BYTES).to_list()})[:RAW_BYTES],
+        )
+        for row in np.flatnonzero(rows).tolist()
+    ]
+    return replace(
+        parsed,
+        frame=parsed.frame.filter(~is_huge),
+        record=numbers[~rows],
+        rejects=sorted([*parsed.rejects, *found], key=lambda reject: reject.record),
+    )
 
 
 def _numbered(

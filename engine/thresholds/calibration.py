@@ -291,6 +291,12 @@ class Calibration:
         numbers = [self.mean, self.deviation, *self.quantiles.tolist(), *self.largest.tolist()]
         if not all(map(math.isfinite, [*numbers, *self.probe_scores.tolist()])):
             raise ValueError("a score is not finite")
+        for feature in self.features:
+            counts, deviation = feature.counts, feature.error_deviation
+            if counts is not None and (counts.ndim != 1 or (counts < 0).any()):
+                raise ValueError(f"the counts of {feature.name!r} are no list of numbers")
+            if deviation is not None and deviation < 0:
+                raise ValueError(f"the errors of {feature.name!r} have the deviation {deviation}")
         if len(self.probe_rows) not in (0, len(self.probe_scores)):
             raise ValueError(f"{len(self.probe_rows)} probe rows with {len(self.probe_scores)} scores")
 

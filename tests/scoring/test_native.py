@@ -12,6 +12,7 @@ import pytest
 from export_cases import AGGREGATIONS, KINDS, UntrainedDetector, calibrated, fitted_case, session
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from model_files import write_small_model
 from onnx import helper, numpy_helper
 
 from netsieve.engine.errors import DeviceError, ModelFileError
@@ -310,6 +311,14 @@ def test_graphs_without_kernels_are_scored_by_onnxruntime():
     with pytest.raises(ModelFileError, match="cannot be scored by native kernels") as caught:
         Scorer(model, backend="native")
     assert "\n" not in str(caught.value)
+
+
+def test_layers_wider_than_kernels_take_are_scored_by_onnxruntime(tmp_path):
+    write_small_model(tmp_path / "wide.onnx", hidden=(70_000,))
+    scorer = Scorer(tmp_path / "wide.onnx")
+    assert scorer.backend_name == "onnxruntime"
+    with pytest.raises(ModelFileError, match="the weights of a layer have another size; use backend 'auto'"):
+        Scorer(scorer.model_file, backend="native")
 
 
 def test_native_kernels_are_not_trusted_without_probe_rows():

@@ -293,6 +293,26 @@ def test_other_trees_are_not_recognised(change):
         plan(model, schema)
 
 
+def test_few_leaves_of_many_values_take_no_memory_for_all_nodes():
+    nodes, values = 400_000, 60_000
+    model, schema, _ = small_case()
+    node = node_of(model)
+    lists = {
+        "nodes_modes": [b"LEAF"] + [b"BRANCH_LEQ"] * (nodes - 1),
+        "nodes_nodeids": np.arange(nodes),
+        "nodes_values": np.zeros(nodes, np.float32),
+        **{f"nodes_{each}": np.zeros(nodes, int) for each in ("treeids", "featureids", "truenodeids", "falsenodeids")},
+        "target_ids": np.arange(values),
+        "target_weights": np.zeros(values, np.float32),
+        **{f"target_{each}": np.zeros(values, int) for each in ("treeids", "nodeids")},
+    }
+    del node.attribute[:]
+    node.attribute.extend(onnx.helper.make_attribute(key, list(each)) for key, each in lists.items())
+    node.attribute.append(onnx.helper.make_attribute("n_targets", values))
+    with pytest.raises(NotRecognisedError, match="leaves"):
+        plan(model, schema)
+
+
 def test_damaged_trees_are_not_recognised_or_score_as_with_onnxruntime():
     model, schema, x = small_case()
     data = model.SerializeToString()

@@ -190,6 +190,18 @@ def test_matrices_that_do_not_fit_are_refused(scorer):
         scorer.score_matrix(np.full((2, 7), None))
 
 
+@pytest.mark.parametrize("backend", ["native", "onnxruntime"])
+def test_feature_errors_are_of_matrices_that_fit(path, backend):
+    scorer = Scorer(path, backend=backend)
+    x = random_matrix(scorer.schema, 100).astype(np.float64)
+    errors = scorer.feature_error(x.astype(np.float32))
+    np.testing.assert_array_equal(scorer.feature_error(np.asfortranarray(x)), errors)
+    assert scorer.feature_error(x[:0]).shape == (0, 7)
+    for wrong in (np.zeros((2, 6)), np.zeros(7), np.zeros((1, 2, 7)), np.full((2, 7), None)):
+        with pytest.raises(SchemaError, match="the matrix"):
+            scorer.feature_error(wrong)
+
+
 def test_one_record_is_scored_as_in_a_frame(scorer, frame):
     expected = scorer.score(frame)
     for row in (*range(20), int(expected["anomaly_score"].arg_max())):

@@ -87,6 +87,12 @@ def test_deviations_next_to_nothing_give_finite_z():
     np.testing.assert_allclose(z, [[3e38, 0, -3e38]], rtol=1e-6)
 
 
+@pytest.mark.parametrize(("mean", "deviation"), [(0.0, 1.7e308), (1.7e308, 0.0), (-1.7e308, 1.7e308)])
+def test_huge_calibrated_errors_give_finite_z(mean, deviation):
+    _, z = largest_deviations(np.ones((2, 3), np.float32), np.full(3, mean), np.full(3, deviation), 3)
+    assert np.isfinite(z).all()
+
+
 def test_errors_of_windows_are_added_up():
     steps = np.array([[[np.nan, np.nan], [1, 5], [2, 0]]], dtype=np.float32)
     order, z = largest_deviations(steps, np.array([1.0, 1.0]), np.array([2.0, 2.0]), 2)

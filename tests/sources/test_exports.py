@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import json
 import math
 import os
 import stat
@@ -20,7 +21,7 @@ from hypothesis import strategies as st
 
 from netsieve.engine.errors import SourceError
 from netsieve.engine.features.inference import infer_schema
-from netsieve.engine.sources import ColumnRequest, ReadOptions, open_source
+from netsieve.engine.sources import ColumnRequest, ReadOptions, adfa_calls, open_source
 from netsieve.engine.sources.adfa import DERIVED, trace_features
 from netsieve.engine.sources.cicflowmeter import ALIASES, STATISTICS
 from netsieve.engine.sources.known_csv import parsed_ports, parsed_times
@@ -326,6 +327,42 @@ def test_a_call_is_a_record_where_that_is_asked_for(write, tmp_path, block_bytes
     assert list(block.record) == [*range(12), 13]
     (block,) = scan([str(table)], columns=ColumnRequest(columns=("syscall",)), options=ReadOptions(event_type="call"))
     assert block.frame.columns == ["syscall"]
+
+
+@pytest.mark.parametrize("calls", [1, 4, 9, 10, 100])
+def test_blocks_of_calls_are_small_and_keep_traces_whole(write, tmp_path, monkeypatch, calls):
+    traces = [[6, 6, 63, 6, 42, 120, 6, 195, 120], [1, 2, 3], [5], [7, 8], [9, 9, 9, 9]]
+    lines = [" ".join(map(str, trace)) for trace in traces]
+    path = write("\n".join([lines[0], "not a trace", "", *lines[1:4], "nor this", lines[4], "last"]) + "\n")
+    (whole_block,) = read(path, event_type="call")
+    table = tmp_path / "traces.parquet"
+    pl.DataFrame({"syscalls": traces, "label": ["a", "b", None, "d", "e"]}).write_parquet(table)
+    (whole_table,) = read(table, event_type="call")
+    monkeypatch.setattr(adfa_calls, "BLOCK_CALLS", calls)
+    for file, one in ((path, whole_block), (table, whole_table)):
+        blocks = read(file, event_type="call")
+        assert whole(blocks).equals(one.frame)
+        assert [record for block in blocks for record in block.record] == list(one.record)
+        assert rejects(blocks) == one.rejects
+        assert sum(block.bytes_read for block in blocks) == one.bytes_read
+        assert sum((Counter(block.skipped) for block in blocks), Counter()) == Counter(one.skipped)
+        for block in blocks:
+            assert block.frame.height <= calls or block.frame["trace"].n_unique() == 1
+            assert all(reject.record not in block.record for reject in block.rejects)
+
+
+def test_calls_beyond_all_numbers_are_rejected(tmp_path):
+    table = tmp_path / "traces.parquet"
+    traces = [[1, 2], [3, None, 2**63 + 5], None, [4, 2**63 - 1], [2**64 - 1]]
+    pl.DataFrame({"syscalls": traces}, schema={"syscalls": pl.List(pl.UInt64)}).write_parquet(table)
+    (block,) = read(table, event_type="call")
+    assert block.frame["syscall"].to_list() == [1, 2, 4, 2**63 - 1]
+    assert list(block.record) == [0, 1, 4, 5]
+    assert [(one.record, one.reason) for one in block.rejects] == [
+        (2, "column 'syscalls': expected numbers of system calls, got 9223372036854775813"),
+        (6, "column 'syscalls': expected numbers of system calls, got 18446744073709551615"),
+    ]
+    assert json.loads(block.rejects[0].raw) == {"syscalls": [3, None, 2**63 + 5]}
 
 
 def test_calls_are_refused_where_there_are_no_traces(write, tmp_path):

@@ -154,6 +154,22 @@ def test_a_damaged_text_is_refused_in_one_line(key, value):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("counts", 7), ("counts", [[1, 2]]), ("counts", [1, -1]), ("counts", [1.5, "x"]), ("error_deviation", -0.5)],
+)
+def test_damaged_features_are_refused_in_one_line(key, value):
+    content = json.loads(Calibration.fit([0.0, 1.0]).to_json())
+    feature = {"name": "a", "quantiles": None, "counts": [1, 0], "missing_rate": 0.0}
+    feature |= {"error_mean": 0.0, "error_deviation": 0.0}
+    content["features"] = [feature]
+    assert Calibration.from_json(json.dumps(content)).features[0].name == "a"
+    content["features"] = [{**feature, key: value}]
+    with pytest.raises(ThresholdError, match="no netsieve calibration") as caught:
+        Calibration.from_json(json.dumps(content))
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{}", "null", "3"])
 def test_a_foreign_text_is_refused(text):
     with pytest.raises(ThresholdError, match="no netsieve calibration"):
