@@ -82,6 +82,7 @@ bench: install  ## measure this machine; writes benchmarks/*.json (three quarter
 	"$(BIN)/python" -m netsieve.bench.scoring --threads 2 --json benchmarks/scoring-2-threads.json
 	"$(BIN)/python" -m netsieve.bench.native --json benchmarks/native.json
 	"$(BIN)/python" -m netsieve.bench.native_ensemble --json benchmarks/native-ensemble.json
+	"$(BIN)/python" -m netsieve.bench.native_forest --json benchmarks/native-forest.json
 	"$(BIN)/python" -m netsieve.bench.startup --json benchmarks/startup.json
 	"$(MAKE)" bench-readers
 
