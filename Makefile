@@ -105,7 +105,7 @@ bench-suites: install  ## the same parts as pytest-benchmark suites, for compari
 
 .PHONY: performance
 performance: install  ## turn benchmarks/*.json into docs/performance.md
-	"$(BIN)/python" -m netsieve.bench.performance
+	"$(BIN)/python" -m netsieve.bench.performance --readme README.md
 
 .PHONY: format
 format: $(VENV)/.dependencies  ## ruff and clang-format in place

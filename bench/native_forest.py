@@ -179,6 +179,13 @@ def table(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def peer_ratio(case: dict[str, Any], peer: str) -> float:
+    """Return how many times faster than a peer the best of the machine's instruction sets is, the median of rounds."""
+    seconds = case["nanoseconds"]
+    best = next(name for name in seconds if name not in (SKLEARN, ONNXRUNTIME))
+    return spread(ratios(seconds[peer], seconds[best]))[0]
+
+
 def _times(seconds: dict[str, list[float]], peer: str, ours: str) -> str:
     middle, low, high = spread(ratios(seconds[peer], seconds[ours]))
     return f"{middle:.1f}x ({low:.1f} to {high:.1f})"
