@@ -255,8 +255,8 @@ def readme_table(measurements: Measurements) -> str:
     for result in measurements.get("pipelines", []):
         for peer, ours in COMPARED.items():
             if times := result["ratios"].get(f"{peer} / {ours}"):
-                what = {STUDENT: "pandas and PyTorch", EXPERT: "Polars and onnxruntime, all columns kept"}
-                against = what.get(peer, "Polars and onnxruntime, scores alone")
+                others = {STUDENT: "pandas and PyTorch", EXPERT: "Polars and onnxruntime, all columns kept"}
+                against = others.get(peer, "Polars and onnxruntime, scores alone")
                 lines.append(
                     f"| CSV to scored Parquet, {result['rows']:,} rows, against {against} | {median(times):.1f} |"
                 )
