@@ -146,11 +146,11 @@ class Network:
         share = np.full((1, self.width), 1 / self.width)
         node("Mul", logarithm, constant("feature_weight", share), name="feature_error")
         axis = constant("row_axis", np.array([1]))
-        errors = node("ReduceSum", "feature_error", axis, keepdims=0)
         latent = constant("latent.weight", self.latent_weight), constant("latent.bias", self.latent_bias)
         distance = node("ReduceSumSquare", node("Gemm", code, *latent), axis, keepdims=0)
         distance = node("Log", node("Add", distance, constant("latent_unit", 1.0)))
-        node("Add", errors, node("Div", distance, constant("column_count", float(self.width))), name="score")
+        distance = node("Div", distance, constant("column_count", float(self.width)))
+        node("Add", node("ReduceSum", "feature_error", axis, keepdims=0), distance, name="score")
         return graph.file({"x": ("n", self.width)}, {"score": ("n",), "feature_error": ("n", self.width)})
 
     def _layers(self, *sizes: int) -> list[tuple[Floats, Floats]]:
