@@ -13,6 +13,7 @@ from netsieve.engine.detectors.lstm_cores import LstmClassifierCore
 from netsieve.engine.detectors.parameters import DetectorParameters
 from netsieve.engine.detectors.sequence_core import VALIDATION_WINDOWS, SequenceDetector, prepared_windows_float32
 from netsieve.engine.detectors.sequence_parameters import SequenceParameters
+from netsieve.engine.detectors.sequence_training import trained_network
 from netsieve.engine.detectors.supervised import SupervisedDetector
 from netsieve.engine.features.schema import FeatureSchema
 
@@ -45,7 +46,6 @@ class LstmClassifier(SequenceDetector, SupervisedDetector):
     ) -> tuple[LstmClassifierCore, dict[str, Any]]:
         """Return the trained network; ``x_validation`` and a share of the attacks stop the training."""
         from netsieve.engine.detectors.lstm_networks import LstmClassifierNetwork
-        from netsieve.engine.training.loop import reproducible, resolve_device, train_network
 
         parameters: LstmClassifierParameters = self.parameters
         attacks = prepared_windows_float32(schema, self.x_attacks, seed)
@@ -54,18 +54,16 @@ class LstmClassifier(SequenceDetector, SupervisedDetector):
         normal = prepared_windows_float32(schema, x_validation, seed)[:VALIDATION_WINDOWS]
         validation = _with_class(normal, attacks[held_back][:VALIDATION_WINDOWS])
         width = attacks.shape[2]
-        with reproducible(seed):
-            network = LstmClassifierNetwork(width, parameters.units_for(width), share=float(windows[:, -1, -1].mean()))
-            history = train_network(
-                network,
-                windows,
-                validation,
-                parameters.loop(),
-                device=resolve_device(device),
-                progress=progress,
-                objective=LstmClassifierNetwork.objective,
-            )
-        return network.core(windows.shape[1]), history.summary
+        network, summary = trained_network(
+            lambda: LstmClassifierNetwork(width, parameters.units_for(width), share=float(windows[:, -1, -1].mean())),
+            windows,
+            validation,
+            parameters.loop(),
+            seed=seed,
+            device=device,
+            progress=progress,
+        )
+        return network.core(windows.shape[1]), summary
 
 
 def _with_class(normal: NDArray[np.float32], attacks: NDArray[np.float32]) -> NDArray[np.float32]:

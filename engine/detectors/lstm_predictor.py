@@ -15,6 +15,7 @@ from netsieve.engine.detectors.lstm_cores import LstmPredictorCore
 from netsieve.engine.detectors.parameters import Choices, DetectorParameters, Range
 from netsieve.engine.detectors.sequence_core import VALIDATION_WINDOWS, SequenceDetector, prepared_windows_float32
 from netsieve.engine.detectors.sequence_parameters import AGGREGATIONS, SequenceParameters
+from netsieve.engine.detectors.sequence_training import trained_network
 from netsieve.engine.features.schema import FeatureSchema
 
 
@@ -68,23 +69,20 @@ class LstmPredictor(SequenceDetector):
     ) -> tuple[LstmPredictorCore, dict[str, Any]]:
         """Return the trained network; ``x_validation`` stops the training and scales the errors."""
         from netsieve.engine.detectors.lstm_networks import LstmPredictorNetwork
-        from netsieve.engine.training.loop import reproducible, resolve_device, train_network
 
         parameters: LstmPredictorParameters = self.parameters
         z_train = prepared_windows_float32(schema, x_train, seed)
         z_validation = prepared_windows_float32(schema, x_validation, seed)[:VALIDATION_WINDOWS]
         window, width = z_train.shape[1:]
-        with reproducible(seed):
-            network = LstmPredictorNetwork(width, parameters.units_for(width))
-            history = train_network(
-                network,
-                z_train,
-                z_validation,
-                parameters.loop(),
-                device=resolve_device(device),
-                progress=progress,
-                objective=LstmPredictorNetwork.objective,
-            )
+        network, summary = trained_network(
+            lambda: LstmPredictorNetwork(width, parameters.units_for(width)),
+            z_train,
+            z_validation,
+            parameters.loop(),
+            seed=seed,
+            device=device,
+            progress=progress,
+        )
         plain = network.core(window, np.ones(width, dtype=np.float32), parameters.aggregation)
         weight = residual_weight(plain.predicted(z_validation) - z_validation[:, -1], "sum")
-        return network.core(window, weight, parameters.aggregation), history.summary
+        return network.core(window, weight, parameters.aggregation), summary

@@ -19,6 +19,7 @@ from netsieve.engine.detectors.sequence_core import (
     code_windows,
 )
 from netsieve.engine.detectors.sequence_parameters import SequenceParameters
+from netsieve.engine.detectors.sequence_training import trained_network
 from netsieve.engine.detectors.token_core import TokenCore
 from netsieve.engine.errors import TrainingError
 from netsieve.engine.features.schema import FeatureSchema
@@ -93,27 +94,24 @@ class LstmTokens(SequenceDetector):
             The schema has no such category.
         """
         from netsieve.engine.detectors.token_network import TokenNetwork
-        from netsieve.engine.training.loop import reproducible, resolve_device, train_network
 
         parameters: LstmTokensParameters = self.parameters
         feature, codes = _token_feature(schema, parameters.token)
         largest = max(VALIDATION_WINDOWS, LARGEST_TRAINING_VALUES // x_train.shape[1])
         train = code_windows(schema, feature, sampled_rows(x_train, largest, seed))
         validation = code_windows(schema, feature, sampled_rows(x_validation, VALIDATION_WINDOWS, seed))
-        with reproducible(seed):
-            network = TokenNetwork(
+        network, summary = trained_network(
+            lambda: TokenNetwork(
                 codes, parameters.embedding_size, parameters.units or 64, replaced=parameters.replaced
-            )
-            history = train_network(
-                network,
-                train,
-                validation,
-                parameters.loop(),
-                device=resolve_device(device),
-                progress=progress,
-                objective=TokenNetwork.objective,
-            )
-        return network.core(x_train.shape[1], feature), history.summary
+            ),
+            train,
+            validation,
+            parameters.loop(),
+            seed=seed,
+            device=device,
+            progress=progress,
+        )
+        return network.core(x_train.shape[1], feature), summary
 
 
 def _token_feature(schema: FeatureSchema, name: str | None) -> tuple[int, int]:

@@ -72,3 +72,39 @@ class SequenceParameters(DetectorParameters):
                 **(conditions or {}),
             },
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RebuildingParameters(SequenceParameters):
+    """How a network that rebuilds its windows is trained and turned into a score.
+
+    Attributes
+    ----------
+    latent_size
+        Size of the code; None: by the number of prepared columns.
+    noise
+        Range of the Gaussian noise level of denoising training, one level a window, in deviations; None: no noise.
+    aggregation, last_share
+        See :class:`~netsieve.engine.detectors.lstm_cores.LstmAutoencoderCore`. A score belongs to the last record of
+        its window, which by default makes up half of it; with ``last_share`` 1 the others are only context.
+    """
+
+    latent_size: int | None = None
+    noise: tuple[float, float] | None = (0.05, 0.5)
+    aggregation: Literal["sum", "log_mean"] = "log_mean"
+    last_share: float = 0.5
+
+    def check_rebuilding(self, conditions: dict[str, tuple[bool, str]] | None = None) -> None:
+        """Check these parameters, and further ones as in :meth:`DetectorParameters.check`."""
+        self.check_all(
+            {"aggregation": AGGREGATIONS},
+            {
+                "latent_size": (self.latent_size is None or self.latent_size >= 1, "at least 1"),
+                "noise": (
+                    self.noise is None or 0 < self.noise[0] <= self.noise[1],
+                    "two levels 0 < low <= high, or None",
+                ),
+                "last_share": (0 <= self.last_share <= 1, "a share from 0 to 1"),
+                **(conditions or {}),
+            },
+        )

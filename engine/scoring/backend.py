@@ -77,11 +77,7 @@ class OnnxRuntimeBackend:
                 f"{self._model_name} gives scores of the shape {list(scores.shape)} for {len(x)} rows, where one a row "
                 "is expected; train or export it again"
             )
-        if not np.isfinite(scores).all():
-            raise ModelFileError(
-                f"{self._model_name} gives the score {scores[~np.isfinite(scores)][0]} to a record, where every score "
-                "must be finite; train or export it again"
-            )
+        check_finite(scores, self._model_name)
         return scores
 
     def feature_error(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -93,7 +89,7 @@ class OnnxRuntimeBackend:
             The graph has no such output, or fails.
         """
         if FEATURE_ERROR not in (output.name for output in self._session.get_outputs()):
-            raise ModelFileError(f"{self._model_name} does not tell each feature's part of the score")
+            raise no_feature_error(self._model_name)
         return self._run(FEATURE_ERROR, x)
 
     def _run(self, output: str, x: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -102,6 +98,20 @@ class OnnxRuntimeBackend:
         except Exception as error:  # onnxruntime's errors share no other base
             raise ModelFileError(f"{self._model_name} failed on {len(x)} rows ({first_line(error)})") from error
         return result
+
+
+def check_finite(scores: NDArray[np.float32], model_name: str) -> None:
+    """Raise ModelFileError where a score is not finite."""
+    if not np.isfinite(scores).all():
+        raise ModelFileError(
+            f"{model_name} gives the score {scores[~np.isfinite(scores)][0]} to a record, where every score must be "
+            "finite; train or export it again"
+        )
+
+
+def no_feature_error(model_name: str) -> ModelFileError:
+    """Return the error of a model whose score is not made of the features' parts."""
+    return ModelFileError(f"{model_name} does not tell each feature's part of the score")
 
 
 def check_probes(backend: Backend, model: ModelFile) -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from netsieve.engine.errors import DeviceError, ModelFileError
+from netsieve.engine.errors import DeviceError
+from netsieve.engine.scoring.backend import check_finite, no_feature_error
 from netsieve.engine.scoring.model_file import FEATURE_ERROR, SCORE, ModelFile
 from netsieve.engine.scoring.native_columns import RecognisedColumns
 from netsieve.engine.scoring.native_cores import recognise_core
@@ -108,11 +109,7 @@ class NativeBackend:
             A score is not finite.
         """
         scores = self._plan.score(x)
-        if not np.isfinite(scores).all():
-            raise ModelFileError(
-                f"{self._model_name} gives the score {scores[~np.isfinite(scores)][0]} to a record, where every score "
-                "must be finite; train or export it again"
-            )
+        check_finite(scores, self._model_name)
         return scores
 
     def feature_error(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -124,5 +121,5 @@ class NativeBackend:
             The model does not tell them.
         """
         if not self._plan.has_feature_error:
-            raise ModelFileError(f"{self._model_name} does not tell each feature's part of the score")
+            raise no_feature_error(self._model_name)
         return self._plan.feature_error(x)
