@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Final
 
 from netsieve.engine.errors import SchemaError
+from netsieve.engine.features.stateful_entry import entry_values
 
 KERNEL: Final = "neighbours"
 VERSION: Final = 1
@@ -191,16 +192,8 @@ class Neighbours:
         SchemaError
             It is of another kernel or version, or malformed.
         """
-        kernel, version = content.get("kernel"), content.get("version")
-        if kernel != KERNEL or version != VERSION:
-            raise SchemaError(
-                f"the schema has stateful features of the kernel {str(kernel)[:40]!r}, version {str(version)[:10]}, "
-                "which this netsieve cannot compute; use a newer one"
-            )
-        values = {name: value for name, value in content.items() if name not in ("kernel", "version")}
-        unknown = sorted(set(values) - {entry.name for entry in fields(cls)})
-        if unknown:
-            raise SchemaError(f"the neighbour features have the unknown key {unknown[0][:40]!r}; use a newer netsieve")
+        known = [entry.name for entry in fields(cls)]
+        values = entry_values(content, KERNEL, VERSION, known, made="stateful features", what="the neighbour features")
         for name in ("failed", "windows", "columns"):
             if name in values:
                 if not isinstance(values[name], list | tuple):

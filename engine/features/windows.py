@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from netsieve.engine.errors import SchemaError
 from netsieve.engine.features.neighbours import LARGEST_WINDOW, MOST_ENTITIES
+from netsieve.engine.features.stateful_entry import entry_values
 
 KERNEL: Final = "windows"
 VERSION: Final = 1
@@ -101,16 +102,8 @@ class Windows:
         SchemaError
             It is of another kernel or version, or malformed.
         """
-        kernel, version = content.get("kernel"), content.get("version")
-        if kernel != KERNEL or version != VERSION:
-            raise SchemaError(
-                f"the schema has windows of the kernel {str(kernel)[:40]!r}, version {str(version)[:10]}, which this "
-                "netsieve cannot compute; use a newer one"
-            )
-        values = {name: value for name, value in content.items() if name not in ("kernel", "version")}
-        unknown = sorted(set(values) - {entry.name for entry in fields(cls)})
-        if unknown:
-            raise SchemaError(f"the windows have the unknown key {unknown[0][:40]!r}; use a newer netsieve")
+        known = [entry.name for entry in fields(cls)]
+        values = entry_values(content, KERNEL, VERSION, known, made="windows", what="the windows")
         if isinstance(values.get("entity"), list):
             values["entity"] = tuple(values["entity"])
         try:
