@@ -6,7 +6,6 @@ import os
 import re
 import threading
 import time
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
@@ -25,6 +24,7 @@ from netsieve.engine.scoring.manifest import (
 from netsieve.engine.scoring.summary import ScoreSummary
 from netsieve.engine.sinks.atomic import output_error
 from netsieve.engine.sinks.rejects import REJECTS_SUFFIX
+from netsieve.engine.sources.pipeline import Workers
 
 if TYPE_CHECKING:
     from netsieve.engine.scoring.progress import Progress
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 STATE_SUFFIX: Final = ".state"
 WRITING_SHARE: Final = 0.05
 """The manifest is written after a part unless that would take more than this share of the time."""
-_WATCH_SECONDS: Final = 0.25
 _LEFT_OVER: Final = re.compile(r"\.(.+)\.[0-9a-f]{8}\.part")
 
 
@@ -92,7 +91,7 @@ class PartsJob:
         self._model = scorer.model_file.fingerprint
         self._threads = threads
         self._part_options = part_options
-        self._stopping = threading.Event()
+        self._stopping = False
         self._progress_lock = threading.Lock()
         self._written = 0.0
         self._writing_seconds = 0.0
@@ -138,36 +137,27 @@ class PartsJob:
             self._run_side_by_side(tasks[alone:], bar)
 
     def _run_side_by_side(self, tasks: list[PartTask], bar: Progress) -> None:
-        waiting = iter(tasks)
-        running: set[Future[PartEntry]] = set()
-        with ThreadPoolExecutor(min(self._threads, len(tasks)), "netsieve-part") as pool:
-            try:
-                for task in waiting:
-                    running.add(pool.submit(self._score, task, 1, bar))
-                    while len(running) >= self._threads:
-                        running = self._enter_finished(running)
-                while running:
-                    running = self._enter_finished(running)
-            except BaseException:
-                self._stopping.set()
-                # What is complete by now counts
-                for future in running:
-                    with suppress(BaseException):
-                        self._enter(future.result(), write=False)
-                raise
-
-    def _enter_finished(self, running: set[Future[PartEntry]]) -> set[Future[PartEntry]]:
-        # In small steps, so that an interrupt is noticed at once
-        done, pending = wait(running, timeout=_WATCH_SECONDS, return_when=FIRST_COMPLETED)
-        for future in done:
-            self._enter(future.result())
-        return pending
+        workers = Workers(
+            lambda task: self._score(task, 1, bar), iter(tasks), threads=min(self._threads, len(tasks)), waiting=0
+        )
+        try:
+            for outcome in workers.outcomes():
+                self._enter(outcome.get())
+                workers.give_room()
+        except BaseException:
+            self._stopping = True
+            raise
+        finally:
+            # What is complete by now counts, whatever ended the run
+            for outcome in workers.stop():
+                if outcome.failure is None:
+                    self._enter(outcome.get(), write=False)
 
     def _score(self, task: PartTask, threads: int, bar: Progress) -> PartEntry:
         """Score one file; an error that is the file's own is noted in the entry."""
 
         def advance(records: int, read_bytes: int) -> None:
-            if self._stopping.is_set():
+            if self._stopping:
                 raise _StoppedError
             with self._progress_lock:
                 bar.advance(records, read_bytes)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import os
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import count
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
@@ -25,6 +26,7 @@ from netsieve.engine.scoring.backend_choice import BackendName, chosen_backend
 from netsieve.engine.scoring.cuda_backend import GPU_BATCH, placement
 from netsieve.engine.scoring.model_file import ModelFile
 from netsieve.engine.scoring.top_features import TOP_FEATURES, TOP_FEATURES_TYPE, FeatureDeviation, TopFeatures, spread
+from netsieve.engine.sources.pipeline import ordered_map
 from netsieve.engine.thresholds.calibration import Calibration
 from netsieve.engine.thresholds.policy import Policy, parse_policy
 
@@ -551,18 +553,19 @@ class Scorer:
         if workers < 2 or rows < THREADED_ROWS:
             score_batches(starts, scores)
             return scores
-        from concurrent.futures import ThreadPoolExecutor
-
         # Each thread takes the next batch when it is free: a slow core holds up one batch, not half of the work
-        numbers = count()
+        left = deque(starts)
 
         def next_starts() -> Iterable[int]:
-            while (number := next(numbers)) < len(starts):
-                yield starts[number]
+            with suppress(IndexError):
+                while True:
+                    yield left.popleft()
 
-        with ThreadPoolExecutor(workers, "netsieve-scorer") as pool:
-            for done in [pool.submit(score_batches, next_starts(), scores) for _ in range(workers)]:
-                done.result()
+        try:
+            for _ in ordered_map(lambda _: score_batches(next_starts(), scores), range(workers), threads=workers):
+                pass
+        finally:
+            left.clear()
         return scores
 
     def _set_threshold(self, policy: str | Policy | float) -> None:

@@ -7,9 +7,9 @@ The frames keep their order, memory stays bounded, and columns are encoded on al
 
 from __future__ import annotations
 
-import queue
 import threading
 from collections.abc import Iterator
+from queue import Empty, SimpleQueue
 from typing import Any, Final
 
 import polars as pl
@@ -47,8 +47,13 @@ class ParquetSink:
         self.path = path
         self._schema = schema
         self._pending = PendingFile(path)
-        self._frames: queue.Queue[pl.DataFrame | None] = queue.Queue(QUEUED_FRAMES)
-        self._stopped = threading.Event()
+        # An interrupt cannot leave these locked, as it can a bounded queue. Room has an entry for each frame that may
+        # wait
+        self._frames: SimpleQueue[pl.DataFrame | None] = SimpleQueue()
+        self._room: SimpleQueue[None] = SimpleQueue()
+        for _ in range(QUEUED_FRAMES):
+            self._room.put(None)
+        self._stopped = False
         self._failure: BaseException | None = None
         self._completed = False
         self._thread = threading.Thread(target=self._run, name="netsieve-parquet", daemon=True)
@@ -91,16 +96,17 @@ class ParquetSink:
 
     def abort(self) -> None:
         """Stop writing and remove the file."""
-        self._stopped.set()
+        self._stopped = True
         self._thread.join()
         self._pending.abort()
 
     def _put(self, frame: pl.DataFrame | None) -> None:
         while self._thread.is_alive():
             try:
-                self._frames.put(frame, timeout=_POLL_SECONDS)
-            except queue.Full:
+                self._room.get(timeout=_POLL_SECONDS)
+            except Empty:
                 continue
+            self._frames.put(frame)
             return
         self._raise_failure()
         raise OutputError(f"cannot write {self.path!r}: its writer stopped early; this is a bug, please report it")
@@ -116,11 +122,12 @@ class ParquetSink:
         while True:
             try:
                 frame = self._frames.get(timeout=_POLL_SECONDS)
-            except queue.Empty:
-                if self._stopped.is_set():
+            except Empty:
+                if self._stopped:
                     raise _StoppedError from None
                 continue
-            if self._stopped.is_set():
+            self._room.put(None)
+            if self._stopped:
                 raise _StoppedError
             if frame is None:
                 return

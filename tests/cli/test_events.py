@@ -2,23 +2,15 @@
 
 import json
 import signal
-import subprocess
-import sys
-import time
 
 import polars as pl
 import pytest
 from eve_models import write_event_model, write_mixed_events
+from interruptible_jobs import INTERRUPTED, interruptible_job, wait_until
 
 from netsieve.bench.eve_events import write_events
 from netsieve.engine.cli.main import main
 
-INTERRUPTIBLE = [
-    sys.executable,
-    "-c",
-    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    "from netsieve.engine.cli.main import run; run()",
-]
 MODELS = ["--model", "flow=flow.onnx", "--model", "dns=dns.onnx"]
 
 
@@ -157,23 +149,16 @@ def test_wrong_usage_is_told(folder, capsys, arguments, message):
 
 
 def test_an_interrupt_leaves_nothing(folder):
-    """The input is a pipe that never ends: without the signal the job would wait for ever."""
-    job = subprocess.Popen(
-        [*INTERRUPTIBLE, "score", *MODELS, "-", "-o", "scored/"], stdin=subprocess.PIPE, stderr=subprocess.PIPE
-    )
     text = (folder / "eve.json").read_bytes()
-    deadline = time.monotonic() + 60
-    while sum(name.endswith(".part") for name in left_over(folder)) < 3:  # both outputs and the rejects
-        assert time.monotonic() < deadline, "the outputs were never begun"
-        assert job.poll() is None, job.stderr.read()
-        job.stdin.write(text)
-        job.stdin.flush()
-    job.send_signal(signal.SIGINT)
-    assert job.wait(60) == 130
-    assert job.stderr.read() == b"netsieve: interrupted; no unfinished output is left\n"
+
+    def outputs_are_begun() -> bool:
+        job.feed(text)
+        return sum(name.endswith(".part") for name in left_over(folder)) == 3  # both outputs and the rejects
+
+    with interruptible_job(["score", *MODELS, "-", "-o", "scored/"]) as job:
+        wait_until(outputs_are_begun)
+        assert job.end(signal.SIGINT) == (130, INTERRUPTED)
     assert left_over(folder) == set()
-    job.stderr.close()
-    job.stdin.detach().close()
 
 
 @pytest.mark.parametrize(

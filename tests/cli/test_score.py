@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
@@ -14,18 +13,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 from flows import flow_frame, write_flow_model
+from interruptible_jobs import INTERRUPTED, interruptible_job, wait_until
 
 from netsieve.engine.cli.main import main
 
 ROWS = 500
 COMMAND = [sys.executable, "-c", "from netsieve.engine.cli.main import run; run()"]
-# Jobs that a shell starts in the background ignore interrupts, and hand that on to what they start
-INTERRUPTIBLE = [
-    sys.executable,
-    "-c",
-    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    "from netsieve.engine.cli.main import run; run()",
-]
 
 
 @pytest.fixture(scope="module")
@@ -332,29 +325,12 @@ def test_debug_shows_the_traceback(model: str, folder: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("suffix", ["parquet", "csv"])
 def test_an_interrupt_leaves_nothing(model: str, folder: Path, number: signal.Signals, suffix: str) -> None:
-    """The input is a pipe that never ends: without the signal the job would wait for ever."""
-    arguments = ["score", model, "-", "-o", f"out.{suffix}"]
-    job = subprocess.Popen([*INTERRUPTIBLE, *arguments], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert job.stdin is not None
-    assert job.stderr is not None
-    text = Path("flows.csv").read_text()
-    header, records = text.split("\n", 1)
-    job.stdin.write(f"{header}\n")
-    for _ in range(900):
-        job.stdin.write(records)
-    job.stdin.flush()
-    deadline = time.monotonic() + 60
-    while not any(name.endswith(".part") for name in left_over(folder)):
-        assert time.monotonic() < deadline, "the output was never begun"
-        assert job.poll() is None, job.stderr.read()
-        time.sleep(0.02)
-    job.send_signal(number)
-    assert job.wait(60) == 130
-    error = job.stderr.read()
-    assert error == "netsieve: interrupted; no unfinished output is left\n"
+    header, records = Path("flows.csv").read_bytes().split(b"\n", 1)
+    with interruptible_job(["score", model, "-", "-o", f"out.{suffix}"]) as job:
+        job.feed(header + b"\n" + 900 * records)
+        wait_until(lambda: any(name.endswith(".part") for name in left_over(folder)))
+        assert job.end(number) == (130, INTERRUPTED)
     assert left_over(folder) == {"flows.csv"}
-    job.stderr.close()
-    job.stdin.detach().detach().close()
 
 
 def test_a_reader_that_goes_away(model: str, folder: Path) -> None:

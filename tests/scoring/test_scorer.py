@@ -166,7 +166,7 @@ def test_an_error_on_a_worker_thread_reaches_the_caller(path, frame, monkeypatch
     monkeypatch.setattr(scorer._backend, "score", fail)
     with pytest.raises(RuntimeError, match="out of order"):
         scorer.score(frame)
-    assert all(name.startswith("netsieve-scorer") for name in calls)
+    assert all(name.startswith("netsieve-worker") for name in calls)
 
 
 def test_matrices_of_other_types_and_orders_are_taken(scorer, frame):

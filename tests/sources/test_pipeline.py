@@ -1,8 +1,11 @@
 """The ordered parallel map: order, bounds, failures and stopping."""
 
+import sys
 import threading
 import time
 from collections.abc import Iterator
+from types import FrameType
+from typing import Any
 
 import pytest
 
@@ -137,3 +140,57 @@ def test_a_watch_ends_a_stalled_iteration() -> None:
     with pytest.raises(KeyboardInterrupt):
         iter_into(taken, ordered_map(lambda item: item, items(), threads=2, watch=watch))
     assert taken == [0, 1, 2]
+
+
+class InterruptedAt:
+    """A trace function that raises ``KeyboardInterrupt`` at an instruction of the pipeline, or of ``threading``.
+
+    But not while a thread is started: the interpreter's own lock of all threads would stay locked.
+    """
+
+    def __init__(self, instruction: int) -> None:
+        self.left = instruction
+
+    def __call__(self, frame: FrameType, event: str, _argument: Any) -> Any:
+        if not frame.f_code.co_filename.endswith(("/pipeline.py", "/threading.py")) or starts_thread(frame):
+            return None
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            self.left -= 1
+            if self.left == 0:
+                raise KeyboardInterrupt
+        return self
+
+
+def starts_thread(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code is threading.Thread.start.__code__:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def test_an_interrupt_at_any_instruction_ends_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The caller never waits for a lock that it left locked itself."""
+    monkeypatch.setattr("netsieve.engine.sources.pipeline._STOP_SECONDS", 0.05)
+    instruction, interrupted = 1, True
+
+    def take_all() -> None:
+        nonlocal interrupted
+        sys.settrace(InterruptedAt(instruction))
+        try:
+            for _ in ordered_map(lambda item: item, range(4), threads=2):
+                pass
+            interrupted = False
+        except KeyboardInterrupt:
+            pass
+        finally:
+            sys.settrace(None)
+
+    while interrupted:
+        caller = threading.Thread(target=take_all, daemon=True)
+        caller.start()
+        caller.join(10)
+        assert not caller.is_alive(), instruction
+        instruction += 1
+    assert instruction > 500
