@@ -128,14 +128,30 @@ const float* Plan::columns_of(View view, const Workspace& workspace) const {
     return view == View::prepared ? workspace.prepared.data() : workspace.unscaled.data();
 }
 
-void Plan::prepare(const float* x, std::size_t rows, int stripes, Workspace& workspace) const {
+void Plan::load_rows(const float* x, std::size_t rows, Workspace& workspace) const {
     variant_.transpose(x, rows, features_, workspace.raw.data());
-    const int count = static_cast<int>(rows);
+}
+
+void Plan::prepare(std::size_t rows, Workspace& workspace) const {
+    const int count = static_cast<int>(rows), stripes = stripes_of(rows);
     if (prepared_) prepared_->prepare(workspace.raw.data(), stripes, count, workspace.prepared.data());
     if (unscaled_) unscaled_->prepare(workspace.raw.data(), stripes, count, workspace.unscaled.data());
 }
 
 void Plan::score(const float* x, std::size_t rows, float* scores) const {
+    score_blocks(rows, scores, [&](std::size_t start, std::size_t count, Workspace& workspace) {
+        load_rows(x + start * static_cast<std::size_t>(features_), count, workspace);
+    });
+}
+
+void Plan::score(const CellColumn* columns, std::size_t first, std::size_t rows, float limit, float* scores) const {
+    score_blocks(rows, scores, [&](std::size_t start, std::size_t count, Workspace& workspace) {
+        variant_.load_columns(columns, features_, first + start, count, limit, workspace.raw.data());
+    });
+}
+
+template <typename Load>
+void Plan::score_blocks(std::size_t rows, float* scores, Load load) const {
     if (!rows) return;
     Lease lease(*this);
     Workspace& workspace = *lease;
@@ -144,7 +160,8 @@ void Plan::score(const float* x, std::size_t rows, float* scores) const {
         const std::size_t count = std::min<std::size_t>(block_rows, rows - start);
         const int stripes = stripes_of(count);
         scratch.rows = static_cast<int>(count);
-        prepare(x + start * static_cast<std::size_t>(features_), count, stripes, workspace);
+        load(start, count, workspace);
+        prepare(count, workspace);
         for (std::size_t k = 0; k < kernels_.size(); ++k)
             kernels_[k]->score(columns_of(kernels_[k]->view(), workspace), stripes,
                                workspace.members.data() + k * block_rows, scratch);
@@ -169,7 +186,8 @@ void Plan::feature_error(const float* x, std::size_t rows, float* errors) const 
         const std::size_t count = std::min<std::size_t>(block_rows, rows - start);
         const int stripes = stripes_of(count);
         scratch.rows = static_cast<int>(count);
-        prepare(x + start * features, count, stripes, workspace);
+        load_rows(x + start * features, count, workspace);
+        prepare(count, workspace);
         kernel.feature_error(columns_of(kernel.view(), workspace), stripes, workspace.errors.data(), scratch);
         variant_.transpose_back(workspace.errors.data(), count, features_, errors + start * features);
     }
@@ -188,7 +206,8 @@ void Plan::columns(View view, const float* x, std::size_t rows, float* out) cons
     Workspace& workspace = *lease;
     for (std::size_t start = 0; start < rows; start += block_rows) {
         const std::size_t block = std::min<std::size_t>(block_rows, rows - start);
-        prepare(x + start * static_cast<std::size_t>(features_), block, stripes_of(block), workspace);
+        load_rows(x + start * static_cast<std::size_t>(features_), block, workspace);
+        prepare(block, workspace);
         variant_.transpose_back(columns_of(view, workspace), block, count,
                                 out + start * static_cast<std::size_t>(count));
     }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "block.hpp"
+#include "cell_columns.hpp"
 #include "variant.hpp"
 
 namespace netsieve {
@@ -26,6 +27,8 @@ class Plan {
 
     // x [rows, features] -> scores [rows]
     void score(const float* x, std::size_t rows, float* scores) const;
+    // columns [features], of which the rows from start on are scored, clipped to +-limit -> scores [rows]
+    void score(const CellColumn* columns, std::size_t start, std::size_t rows, float limit, float* scores) const;
     // x [rows, features] -> errors [rows, features]
     void feature_error(const float* x, std::size_t rows, float* errors) const;
     // Columns of a view; 0 if no kernel takes it.
@@ -41,7 +44,12 @@ class Plan {
     class Lease;
 
     const float* columns_of(View view, const Workspace& workspace) const;
-    void prepare(const float* x, std::size_t rows, int stripes, Workspace& workspace) const;
+    // load(start, rows, workspace) puts rows into its raw block
+    template <typename Load>
+    void score_blocks(std::size_t rows, float* scores, Load load) const;
+    void load_rows(const float* x, std::size_t rows, Workspace& workspace) const;
+    // The views of the rows that were loaded
+    void prepare(std::size_t rows, Workspace& workspace) const;
     void check(const Kernel& kernel) const;
     std::unique_ptr<Workspace> new_workspace() const;
 

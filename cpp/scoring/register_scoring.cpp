@@ -87,6 +87,40 @@ class CheckedRows {
     FloatBuffer copy_;
 };
 
+// A column of a table, of any type of numbers.
+using Cells = nb::ndarray<nb::ro, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+
+CellType cell_type(const nb::dlpack::dtype& type) {
+    using enum CellType;
+    const auto code = static_cast<nb::dlpack::dtype_code>(type.code);
+    if (type.lanes == 1 && code == nb::dlpack::dtype_code::Bool && type.bits == 8) return uint8;
+    const int size = type.bits == 8 ? 0 : type.bits == 16 ? 1 : type.bits == 32 ? 2 : type.bits == 64 ? 3 : -1;
+    if (type.lanes == 1 && size >= 0) {
+        constexpr CellType integers[] = {int8, int16, int32, int64},
+                           unsigned_integers[] = {uint8, uint16, uint32, uint64};
+        if (code == nb::dlpack::dtype_code::Int) return integers[size];
+        if (code == nb::dlpack::dtype_code::UInt) return unsigned_integers[size];
+        if (code == nb::dlpack::dtype_code::Float && size >= 2) return size == 2 ? float32 : float64;
+    }
+    throw std::invalid_argument("a column holds cells of a type that is not read; make it float64");
+}
+
+std::vector<CellColumn> cell_columns(const Plan& plan, const std::vector<Cells>& columns, std::size_t stop) {
+    if (columns.size() != static_cast<std::size_t>(plan.features()))
+        throw std::invalid_argument(std::to_string(columns.size()) + " columns are given, where " +
+                                    std::to_string(plan.features()) + " are expected");
+    std::vector<CellColumn> found;
+    for (const Cells& column : columns) {
+        if (column.shape(0) < stop)
+            throw std::invalid_argument("a column has " + std::to_string(column.shape(0)) + " rows, where " +
+                                        std::to_string(stop) + " are expected");
+        if (reinterpret_cast<std::uintptr_t>(column.data()) % column.itemsize())
+            throw std::invalid_argument("a column does not lie at an address of its type; copy it");
+        found.push_back({column.data(), cell_type(column.dtype())});
+    }
+    return found;
+}
+
 }  // namespace
 
 void register_scoring(nb::module_& module) {
@@ -184,6 +218,28 @@ void register_scoring(nb::module_& module) {
             "Return the scores of raw rows, float32 [n].\n\n"
             "Parameters\n----------\n"
             "x\n    float32 [n, features], in C order; NaN is missing, categories are codes.")
+        .def(
+            "score_columns",
+            [](const Plan& plan, const std::vector<Cells>& columns, std::size_t start, std::size_t stop, float limit) {
+                if (start > stop) throw std::invalid_argument("the rows end before they start");
+                const std::vector<CellColumn> found = cell_columns(plan, columns, stop);
+                float* scores = nullptr;
+                nb::object result = new_array(scores, {stop - start});
+                nb::gil_scoped_release unlocked;
+                plan.score(found.data(), start, stop - start, limit, scores);
+                return result;
+            },
+            nb::arg("columns"), nb::arg("start"), nb::arg("stop"), nb::arg("limit"),
+            nb::sig("def score_columns(self, columns: list[NDArray[numpy.generic]], start: int, stop: int, limit: "
+                    "float) -> "
+                    "NDArray[numpy.float32]"),
+            "Return the scores of rows of a table, float32 [stop - start], without a matrix in between.\n\n"
+            "Parameters\n----------\n"
+            "columns\n    One a feature, [n]: numbers of any type with NaN for missing, and codes of categories.\n"
+            "start, stop\n    Rows.\n"
+            "limit\n    Larger numbers are clipped to it.\n\n"
+            "Raises\n------\n"
+            "ValueError\n    Columns are missing, too short, or of a type that is not read.")
         .def(
             "feature_error",
             [](const Plan& plan, const Records& x) {

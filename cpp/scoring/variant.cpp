@@ -7,6 +7,7 @@
 // always_inline ones). symbols.cmake checks the object files at each build.
 #include "variant.hpp"
 
+#include "column_loading.hpp"
 #include "dense.hpp"
 #include "forest.hpp"
 #include "gaussian.hpp"
@@ -50,6 +51,7 @@ const Variant variant = {
     .multiply_adds = multiply_adds,
     .transpose = transpose_rows,
     .transpose_back = transpose_columns,
+    .load_columns = load_columns,
     .preparation = new_preparation,
     .dense_autoencoder = new_dense_autoencoder,
     .stored_rows = new_stored_rows,

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "block.hpp"
+#include "cell_columns.hpp"
 #include "forest_layout.hpp"
 #include "layered_parameters.hpp"
 #include "nearest_parameters.hpp"
@@ -21,6 +22,9 @@ struct Variant {
     void (*transpose)(const float* x, std::size_t rows, int features, float* raw) noexcept;
     // columns [stripes][columns][48] -> out [rows, columns]
     void (*transpose_back)(const float* columns, std::size_t rows, int count, float* out) noexcept;
+    // columns [features], of which the rows from start on are taken -> raw as of transpose, clipped to +-limit
+    void (*load_columns)(const CellColumn* columns, int features, std::size_t start, std::size_t rows, float limit,
+                         float* raw) noexcept;
     Preparation* (*preparation)(const PreparationParameters& parameters);
     Kernel* (*dense_autoencoder)(const DenseAutoencoderParameters& parameters);
     Kernel* (*stored_rows)(const StoredRowsParameters& parameters);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netsieve.engine.errors import DeviceError, ModelFileError
+from netsieve.engine.features.encoding import write_rows
 from netsieve.engine.scoring.model_file import FEATURE_ERROR, INPUT, SCORE, ModelFile
 
 if TYPE_CHECKING:
@@ -79,6 +81,32 @@ class OnnxRuntimeBackend:
             )
         check_finite(scores, self._model_name)
         return scores
+
+    def column_scores(
+        self, columns: Sequence[NDArray[Any]], batch_size: int
+    ) -> Callable[[int, int], NDArray[np.float32]]:
+        """Return what scores rows of a table, for one thread.
+
+        Parameters
+        ----------
+        columns
+            One array ``[n]`` a feature, from :meth:`netsieve.engine.features.encoding.Encoder.column_arrays`.
+        batch_size
+            Rows at a time, at most.
+
+        Returns
+        -------
+        A function of the first row and the one behind the last.
+        """
+        # Each batch is put into the same buffer just before it is scored, and stays in the cache
+        x = np.empty((batch_size, len(columns)), dtype=np.float32)
+
+        def score(start: int, stop: int) -> NDArray[np.float32]:
+            batch = x[: stop - start]
+            write_rows(columns, start, batch)
+            return self.score(batch)
+
+        return score
 
     def feature_error(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return each feature's part of the scores, float32, shaped as ``x``; parameters as in :meth:`score`.

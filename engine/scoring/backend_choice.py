@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal, Protocol, get_args
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,12 @@ class Backend(Protocol):
 
     def score(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the scores of one batch, float32 ``[n]``."""
+        ...
+
+    def column_scores(
+        self, columns: Sequence[NDArray[Any]], batch_size: int
+    ) -> Callable[[int, int], NDArray[np.float32]]:
+        """Return what scores rows of a table, for one thread."""
         ...
 
     def feature_error(self, x: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -6,10 +6,14 @@ kinds of detectors are added), and never imports onnxruntime.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from netsieve.engine.errors import DeviceError
+from netsieve.engine.features.schema import LARGEST_NUMBER
 from netsieve.engine.scoring.backend import check_finite, no_feature_error
 from netsieve.engine.scoring.model_file import FEATURE_ERROR, SCORE, ModelFile
 from netsieve.engine.scoring.native_columns import RecognisedColumns
@@ -111,6 +115,22 @@ class NativeBackend:
         scores = self._plan.score(x)
         check_finite(scores, self._model_name)
         return scores
+
+    def column_scores(
+        self, columns: Sequence[NDArray[Any]], batch_size: int
+    ) -> Callable[[int, int], NDArray[np.float32]]:
+        """Return what scores rows of a table; as of :class:`~netsieve.engine.scoring.backend.OnnxRuntimeBackend`.
+
+        The columns are read where they lie, without a matrix in between.
+        """
+        cells = [np.require(column, requirements=["C", "A"]) for column in columns]
+
+        def score(start: int, stop: int) -> NDArray[np.float32]:
+            scores = self._plan.score_columns(cells, start, stop, LARGEST_NUMBER)
+            check_finite(scores, self._model_name)
+            return scores
+
+        return score
 
     def feature_error(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return each feature's part of the scores, float32, shaped as ``x``; parameters as in :meth:`score`.

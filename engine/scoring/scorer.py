@@ -344,12 +344,11 @@ class Scorer:
         columns = self._encoder.column_arrays(table)
 
         def score_batches(starts: Iterable[int], scores: NDArray[np.float32]) -> None:
-            # Each batch is encoded just before it is scored, into the same buffer, and stays in the cache
-            x = np.empty((min(self.batch_size, len(scores)), len(columns)), dtype=np.float32)
+            size = min(self.batch_size, len(scores))
+            score = self._backend.column_scores(columns, size)
             for start in starts:
-                batch = x[: len(scores) - start]
-                write_rows(columns, start, batch)
-                scores[start : start + len(batch)] = self._backend.score(batch)
+                stop = min(start + size, len(scores))
+                scores[start:stop] = score(start, stop)
 
         return self._all_scores(table.height, score_batches, threads)
 

@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netsieve.engine.detectors.dense_autoencoder import NEGATIVE_SLOPE, DenseAutoencoder, DenseLayer
+from netsieve.engine.features.encoding import write_rows
 from netsieve.engine.features.preprocessing import signed_log
+from netsieve.engine.features.schema import LARGEST_NUMBER
 from netsieve.kernels._native import (
     ScoringPlan,
     chosen_variant,
@@ -232,6 +234,56 @@ def test_rows_are_transposed_and_back(variant, width):
         np.testing.assert_array_equal(plan.columns(x[:rows], "prepared"), x[:rows])
     with pytest.raises(ValueError, match="does not prepare"):
         plan.columns(x, "unscaled")
+
+
+CELL_TYPES = [np.dtype(name) for name in ["bool", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8"]]
+
+
+def any_cells(dtype, rows, seed):
+    """Return cells of all sizes that a type has, its extremes among them."""
+    rng = np.random.default_rng(seed)
+    if dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            cells = (rng.normal(size=rows) * 10.0 ** rng.integers(-40, 40, rows)).astype(dtype)
+        edges = [np.nan, np.inf, -np.inf, np.finfo(dtype).max, np.finfo(dtype).min, 0.0]
+    else:
+        cells = (rng.integers(0, 2**62, rows) >> rng.integers(0, 62, rows)).astype(dtype)
+        edges = [0, 1] if dtype.kind == "b" else [0, 1, np.iinfo(dtype).min, np.iinfo(dtype).max]
+    chosen = rng.random(rows) < 0.1
+    cells[chosen] = rng.choice(np.array(edges, dtype=dtype), chosen.sum())
+    return cells
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@settings(deadline=None, max_examples=40)
+@given(
+    types=st.lists(st.sampled_from(CELL_TYPES), min_size=1, max_size=6),
+    rows=st.integers(0, 300),
+    start=st.integers(0, 60),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_columns_of_any_type_score_as_the_matrix_that_is_made_of_them(variant, types, rows, start, seed):
+    columns = [any_cells(dtype, start + rows + 3, seed + i) for i, dtype in enumerate(types)]
+    x = np.empty((rows, len(columns)), dtype=np.float32)
+    write_rows(columns, start, x)
+    plan = plan_of(variant, random_core((len(columns), 4, len(columns)), 1, "sum", latent=False))
+    np.testing.assert_array_equal(plan.score_columns(columns, start, start + rows, LARGEST_NUMBER), plan.score(x))
+
+
+def test_columns_that_do_not_fit_are_refused():
+    plan = plan_of(VARIANTS[0], random_core((2, 3, 2), 1, "sum", latent=False))
+    good = np.zeros(10)
+    odd = np.frombuffer(bytes(81), dtype=np.uint8)[1:].view(np.float64)
+    for columns, start, stop, message in (
+        ([good], 0, 10, "1 columns are given, where 2 are expected"),
+        ([good, good], 4, 3, "end before they start"),
+        ([good, good[:9]], 0, 10, "a column has 9 rows, where 10 are expected"),
+        ([good, odd], 0, 10, "address of its type"),
+        ([good, good.astype(np.float16)], 0, 10, "type that is not read"),
+        ([good, good.astype(np.complex64)], 0, 10, "type that is not read"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            plan.score_columns(columns, start, stop, LARGEST_NUMBER)
 
 
 def test_rows_and_weights_may_lie_anywhere_or_are_refused():

@@ -165,7 +165,7 @@ def test_an_error_on_a_worker_thread_reaches_the_caller(path, frame, monkeypatch
 
     monkeypatch.setattr(scorer._backend, "score", fail)
     with pytest.raises(RuntimeError, match="out of order"):
-        scorer.score(frame)
+        scorer.score_matrix(scorer.encode(frame))
     assert all(name.startswith("netsieve-worker") for name in calls)
 
 
