@@ -19,18 +19,21 @@ from netsieve.bench.process import run_process
 from netsieve.bench.workload import NETSIEVE, prepare_workload, score_command
 
 ROWS: Final = 1_000
-SCORE: Final = "netsieve score, 1,000 rows"
+SCORE: Final = "netsieve score, 1,000 rows, native kernels"
+SCORE_BY_ONNXRUNTIME: Final = "netsieve score, 1,000 rows, onnxruntime"
 
 
 def measure_startup(*, rounds: int, cache: Path, folder: Path) -> dict[str, Any]:
     """Run each command ``rounds`` times, interleaved, and return the times, ready for JSON."""
     machine = describe_machine()
     workload = prepare_workload(cache, ROWS)
+    score = score_command(workload.model, workload.flows, folder / "scored.parquet", keep="all", threads=1)
     commands = {
         "python alone": [sys.executable, "-c", "pass"],
         "python, importing polars and onnxruntime": [sys.executable, "-c", "import polars, onnxruntime"],
         "netsieve --version": [*NETSIEVE, "--version"],
-        SCORE: score_command(workload.model, workload.flows, folder / "scored.parquet", keep="all", threads=1),
+        SCORE: [*score, "--backend", "native"],
+        SCORE_BY_ONNXRUNTIME: [*score, "--backend", "onnxruntime"],
     }
     walls = interleave({name: _wall_of(command) for name, command in commands.items()}, rounds=rounds)
     return {"benchmark": "startup", "machine": machine, "rounds": rounds, "wall_seconds": walls}
