@@ -38,6 +38,8 @@ BATCHES: Final = (512, 1024, 2048, 4096)
 """Rows a call of onnxruntime; the fastest counts."""
 PEAK_ROUNDS: Final = 1_000_000
 """Rounds of :func:`netsieve.kernels._native.multiply_adds`, some 2 to 30 milliseconds."""
+COPIED_NUMBERS: Final = 16 * 1024 * 1024
+"""float32 numbers that are copied to measure the memory: 64 MiB, more than the caches of a core hold."""
 NATIVE: Final = "native"
 
 Floats = NDArray[np.float32]
@@ -116,8 +118,9 @@ def measure_case(case: ScoringCase, *, rounds: int, variants: Sequence[str]) -> 
 
     Keys: ``width``; ``columns`` that the network takes; ``operations`` a row; ``agreement`` of each variant with
     float64; ``one_thread`` (processor seconds of each contender, round by round), ``network`` (those of the network
-    alone, by variant), ``peak`` (operations a second by variant, round by round), ``two_threads`` (seconds), and
-    ``record`` (median seconds of one record from a dict, by backend).
+    alone, by variant), ``peak`` (operations a second by variant, round by round), ``memory`` (bytes a second that a
+    core copies, round by round), ``two_threads`` (seconds), and ``record`` (median seconds of one record from a dict,
+    by backend).
     """
     model = ModelFile.read(case.path)
     plans = {variant: native_plan(model, variant) for variant in variants}
@@ -129,6 +132,7 @@ def measure_case(case: ScoringCase, *, rounds: int, variants: Sequence[str]) -> 
         z = plans[variant].columns(case.x, "prepared")
         timers[f"network, {variant}"] = partial(_thread_seconds, partial(plan.score, z))
         timers[f"peak, {variant}"] = partial(_operations_per_second, variant)
+    timers["memory"] = _copy_timer()
     measured = interleave(timers, rounds=rounds)
     scorer = Scorer(model, backend="native", threads=2)
     both: dict[str, Run] = {NATIVE: partial(scorer.score_matrix, case.x), **onnxruntime_runs(case, 2)}
@@ -143,6 +147,7 @@ def measure_case(case: ScoringCase, *, rounds: int, variants: Sequence[str]) -> 
         "one_thread": {name: measured[name] for name in runs},
         "network": {variant: measured[f"network, {variant}"] for variant in variants},
         "peak": {variant: measured[f"peak, {variant}"] for variant in variants},
+        "memory": measured["memory"],
         "two_threads": interleave({name: partial(_seconds, run) for name, run in both.items()}, rounds=rounds),
         "record": {backend: _record_seconds(case, backend) for backend in (NATIVE, "onnxruntime")},
     }
@@ -169,6 +174,30 @@ def _operations_per_second(variant: str) -> float:
     start = time.thread_time()
     operations: float = multiply_adds(variant, PEAK_ROUNDS)
     return operations / (time.thread_time() - start)
+
+
+def _copy_timer() -> Callable[[], float]:
+    """Return what measures the bytes a second that a core reads and writes, each counted once."""
+    source, target = np.zeros(COPIED_NUMBERS, np.float32), np.zeros(COPIED_NUMBERS, np.float32)
+
+    def bytes_per_second() -> float:
+        return 2 * source.nbytes / _thread_seconds(lambda: np.copyto(target, source))
+
+    return bytes_per_second
+
+
+def roofline(case: Mapping[str, Any], variant: str) -> tuple[float, str]:
+    """Return the rows a second that a core could score at most, and what bounds them: ``arithmetic`` or ``memory``.
+
+    A row's features are read and its score is written, float32 each (Williams, Waterman and Patterson, "Roofline",
+    Communications of the ACM 52, 2009).
+    """
+    bounds = {
+        "arithmetic": median(case["peak"][variant]) / case["operations"],
+        "memory": median(case["memory"]) / (4 * (case["width"] + 1)),
+    }
+    bound = min(bounds, key=bounds.__getitem__)
+    return bounds[bound], bound
 
 
 def one_thread_ratios(case: Mapping[str, Any], variant: str) -> list[float]:
@@ -207,6 +236,16 @@ def table(result: dict[str, Any]) -> str:
                 _times(two_thread_ratios(case)) if number == 0 else "",
             ]
             lines.append(f"| {' | '.join(cells)} |")
+    lines.append("")
+    for case in result["cases"]:
+        variant = next(iter(case["peak"]))
+        most, bound = roofline(case, variant)
+        reached = result["rows"] / median(case["one_thread"][f"{NATIVE}, {variant}"])
+        lines.append(
+            f"The roofline of {case['width']} features ({variant}, one core that copies "
+            f"{median(case['memory']) / 1e9:.1f} GB/s) is {most / 1e6:.2f} M rows/s, bound by {bound}; "
+            f"{reached / most:.0%} of it is reached."
+        )
     lines.append("")
     for case in result["cases"]:
         native, other = (case["record"][backend] * 1e6 for backend in (NATIVE, "onnxruntime"))
