@@ -37,6 +37,7 @@ def detector_sections(result: dict[str, Any]) -> Iterable[str]:
         "forest above; scikit-learn's are given standardised columns. "
         f"{', '.join(DEVELOPMENT_SETS)} served to choose defaults, the others did not.\n"
     )
+    yield "Means over the sets and seeds ± the standard deviation of that over the seeds.\n"
     yield from _mean_table(runs, names)
     yield ""
     yield from _failures(runs)
@@ -96,6 +97,15 @@ def _mean(values: Sequence[float | None]) -> str:
     return f"{np.mean(present):.3f}" if present else "-"
 
 
+def _mean_and_spread(runs: dict[str, Any], names: Sequence[str], contender: str, key: str) -> str:
+    """Return the mean over sets, and its standard deviation over seeds where there are several."""
+    seeds = min(len(runs[name]) for name in names)
+    by_seed = [_values({name: [runs[name][seed]] for name in names}, names, contender, key) for seed in range(seeds)]
+    means = [np.mean(values) for values in by_seed if values]
+    mean = _mean(_values(runs, names, contender, key))
+    return mean if len(means) < 2 else f"{mean} ± {np.std(means, ddof=1):.3f}"
+
+
 def _contenders(runs: dict[str, Any]) -> list[str]:
     return list(dict.fromkeys(name for found in runs.values() for run in found for name in run["contenders"]))
 
@@ -110,7 +120,7 @@ def _mean_table(runs: dict[str, Any], names: Sequence[str]) -> Iterable[str]:
     for group in (ours, [name for name in everyone if name in PEERS]):
         complete = [name for name in group if len(_values(runs, names, name, "auroc")) == whole]
         for name in sorted(complete, key=lambda name: -_average(runs, names, name, "average_precision_5")):
-            cells = [_mean(_values(runs, names, name, key)) for _, key in MEASURES]
+            cells = [_mean_and_spread(runs, names, name, key) for _, key in MEASURES]
             speed = _values(runs, names, name, "rows_per_second")
             fit = np.mean(_values(runs, names, name, "fit_seconds"))
             marked = f"**{name}**" if name in (DEFAULT, BEST) else name

@@ -110,3 +110,14 @@ def test_every_way_to_combine_is_measured_on_the_same_members(monkeypatch):
     assert all(entry["auroc"] > 0.5 for entry in found)
     page = "\n".join(combination_section({"seeds": [0], "runs": {"made": [found]}}))
     assert "| autoencoder, isolation_forest, nearest | median |" in page
+
+
+def test_means_are_over_sets_and_seeds_and_spreads_over_seeds():
+    """Means over the two sets are 0.7 and 0.9 for the seeds: 0.8 with a deviation of 0.1 times the root of two."""
+    measures = ("auroc", "average_precision_5", "average_precision", "recall_at_1e_2", "recall_at_1e_3")
+
+    def run(value):
+        return {"contenders": {"pca": {**dict.fromkeys(measures, value), "fit_seconds": 1.0}}, "ahead_of": {}}
+
+    runs = {"one": [run(0.6), run(0.9)], "two": [run(0.8), run(0.9)]}
+    assert f"| pca |{' 0.800 ± 0.141 |' * 5} 1.0 |  |" in "\n".join(detector_sections({**COMMON, "runs": runs}))
