@@ -164,7 +164,7 @@ def read_driver(text: str, parts: Sequence[str]) -> tuple[Toolchain, list[Count]
     for line, part in zip(lines, parts, strict=True):
         case, variant, unit, count = line.split("\t")
         total = re.search(r"^totals: (\d+)$", part, re.MULTILINE)
-        if total is None or FUNCTION not in part.partition("\nevents:")[0]:
+        if total is None or f"desc: Trigger: --dump-after={FUNCTION}\n" not in part:
             raise ValueError(f"callgrind did not count {case} ({variant})")
         counts.append(Count(case, variant, unit, int(count), int(total[1])))
     return dict(zip(words[::2], words[1::2], strict=True)), counts
