@@ -173,8 +173,8 @@ def read_driver(text: str, parts: Sequence[str]) -> tuple[Toolchain, list[Count]
 def build_driver() -> Path:
     """Build the driver and return its path."""
     jobs = str(os.cpu_count() or 1)
-    configure = ["cmake", "-S", HERE, "-B", BUILD, "-DCMAKE_BUILD_TYPE=Release"]
-    for command in (configure, ["cmake", "--build", BUILD, "--target", "instructions", "-j", jobs]):
+    configure = ["cmake", "-S", str(HERE), "-B", str(BUILD), "-DCMAKE_BUILD_TYPE=Release"]
+    for command in (configure, ["cmake", "--build", str(BUILD), "--target", "instructions", "-j", jobs]):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise SystemExit(f"{done.stdout}{done.stderr}The driver could not be built.")
@@ -189,7 +189,7 @@ def run_driver(driver: Path, names: Sequence[str]) -> tuple[Toolchain, list[Coun
     with TemporaryDirectory() as folder:
         out = Path(folder) / "part"
         options = [f"--toggle-collect={FUNCTION}", f"--dump-after={FUNCTION}", f"--callgrind-out-file={out}"]
-        command = [valgrind, "--quiet", "--tool=callgrind", "--collect-atstart=no", *options, driver, *names]
+        command = [valgrind, "--quiet", "--tool=callgrind", "--collect-atstart=no", *options, str(driver), *names]
         # The environment lies on the stack, and moves what lies behind it
         kept = {name: value for name, value in os.environ.items() if name == "VALGRIND_LIB"}
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=kept)
