@@ -14,7 +14,7 @@ BIN := $(CURDIR)/$(VENV)/bin
 EXTRAS := cpu,train,bench,dev
 SYSTEM_PACKAGES := g++ cmake python3-dev python3-venv libsimdjson-dev
 SOURCES := $(shell find src engine kernels export bench cpp -type f \( -name '*.py' -o -name '*.cpp' -o -name '*.hpp' -o -name 'py.typed' \))
-CPP_SOURCES := $(wildcard cpp/*.cpp cpp/*.hpp cpp/scoring/*.cpp cpp/scoring/*.hpp cpp/fuzz/*.cpp cpp/fuzz/*.hpp)
+CPP_SOURCES := $(wildcard cpp/*.cpp cpp/*.hpp cpp/scoring/*.cpp cpp/scoring/*.hpp cpp/fuzz/*.cpp cpp/fuzz/*.hpp cpp/instructions/*.cpp cpp/instructions/*.hpp)
 FUZZ_SECONDS ?= 600
 FUZZ_JOBS ?= 1
 
@@ -66,6 +66,12 @@ test-sanitized: install  ## the scoring kernels of every instruction set under t
 fuzz: | system-packages  ## the native readers under sanitizers, ten minutes of fuzzing each (cpp/fuzz/README.md)
 	$(MAKE) --no-print-directory -C cpp/fuzz
 	"$(PYTHON)" cpp/fuzz/run.py --seconds $(FUZZ_SECONDS) --jobs $(FUZZ_JOBS)
+
+# Not part of test: the counts depend on the compiler
+.PHONY: test-instructions
+test-instructions: SYSTEM_PACKAGES += valgrind
+test-instructions: | system-packages  ## instructions of kernels and readers under callgrind against the recorded counts (docs/native.md)
+	"$(PYTHON)" cpp/instructions/run.py
 
 .PHONY: results
 results: install  ## detection quality on the real data sets; writes docs/results.md
