@@ -60,6 +60,39 @@ void add_transposition(const Variant& variant, const Records& records, const std
     cases.push_back({"rows to columns and back" + features, variant.name, "row", rows, run, sound});
 }
 
+// A table of int64 and float64 columns in turn, as logs have them, into lanes
+void add_column_loading(const Variant& variant, std::size_t features, Cases& cases) {
+    struct Table {
+        std::vector<std::int64_t> integers;
+        std::vector<double> numbers;
+        std::vector<CellColumn> columns;
+        Columns memory;
+    };
+    Numbers numbers(features);
+    const auto table = std::make_shared<Table>(Table{{}, {}, {}, Columns(features, 1)});
+    for (std::size_t i = 0; i < features * rows; ++i) {
+        table->integers.push_back(static_cast<std::int64_t>(numbers.below(1 << 20)));
+        table->numbers.push_back(numbers.normal());
+    }
+    for (std::size_t f = 0; f < features; ++f) {
+        if (f % 2)
+            table->columns.push_back({table->integers.data() + f * rows, CellType::int64});
+        else
+            table->columns.push_back({table->numbers.data() + f * rows, CellType::float64});
+    }
+    const auto run = [&variant, table, features] {
+        for (std::size_t block = 0; block < blocks; ++block)
+            variant.load_columns(table->columns.data(), static_cast<int>(features), block * block_rows, block_rows,
+                                 3e38f, table->memory.columns.data() + block * block_rows * features);
+    };
+    const auto sound = [table] {
+        return table->memory.columns.data()[0] == static_cast<float>(table->numbers[0]) &&
+               table->memory.columns.data()[stripe_rows] == static_cast<float>(table->integers[rows]);
+    };
+    cases.push_back(
+        {"columns of a table, " + std::to_string(features) + " features", variant.name, "row", rows, run, sound});
+}
+
 void add_preparation(const Variant& variant, const Records& records, const std::string& features, Cases& cases) {
     const std::shared_ptr<const Preparation> preparation = records.preparation(variant);
     const auto memory = std::make_shared<Columns>(records.transposed(variant, records.feature().size()));
@@ -99,6 +132,7 @@ void add_network_cases(const Variant& variant, Cases& cases) {
         const Records records(numbers, count, codes);
         const std::string features = ", " + std::to_string(count) + " features";
         add_transposition(variant, records, features, cases);
+        add_column_loading(variant, count, cases);
         add_preparation(variant, records, features, cases);
         add_kernel_case(cases, variant, "autoencoder" + features,
                         autoencoder(variant, numbers, records, Aggregation::log_mean), records.prepared(variant));
