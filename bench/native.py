@@ -38,8 +38,8 @@ BATCHES: Final = (512, 1024, 2048, 4096)
 """Rows a call of onnxruntime; the fastest counts."""
 PEAK_ROUNDS: Final = 1_000_000
 """Rounds of :func:`netsieve.kernels._native.multiply_adds`, some 2 to 30 milliseconds."""
-COPIED_NUMBERS: Final = 16 * 1024 * 1024
-"""float32 numbers that are copied to measure the memory: 64 MiB, more than the caches of a core hold."""
+COPIED_NUMBERS: Final = 128 * 1024 * 1024
+"""float32 numbers that are copied to measure the memory: 512 MiB, more than the caches of a processor hold."""
 NATIVE: Final = "native"
 
 Floats = NDArray[np.float32]
@@ -178,7 +178,8 @@ def _operations_per_second(variant: str) -> float:
 
 def _copy_timer() -> Callable[[], float]:
     """Return what measures the bytes a second that a core reads and writes, each counted once."""
-    source, target = np.zeros(COPIED_NUMBERS, np.float32), np.zeros(COPIED_NUMBERS, np.float32)
+    # Written, so that each page has memory of its own
+    source, target = np.ones(COPIED_NUMBERS, np.float32), np.ones(COPIED_NUMBERS, np.float32)
 
     def bytes_per_second() -> float:
         return 2 * source.nbytes / _thread_seconds(lambda: np.copyto(target, source))

@@ -294,7 +294,7 @@ def _stages_line(result: dict[str, Any]) -> str:
     middles = {stage: median(times) for stage, times in result["seconds"].items()}
     score, write = (middles[stage] / sum(middles.values()) for stage in (SCORE_STAGE, WRITE_STAGE))
     return (
-        f"Running the network takes {score:.0%} and writing Parquet {write:.0%}. The expert's page writes with the "
+        f"Encoding and the network take {score:.0%} and writing Parquet {write:.0%}. The expert's page writes with the "
         "same library, so that this part cannot be faster than there."
     )
 
@@ -309,9 +309,9 @@ def _floor_lines(stages: dict[str, Any], pipelines: Sequence[dict[str, Any]]) ->
     expert = {name: median(largest["cases"][name]["cpu_seconds"]) / largest["rows"] for name in floors}
     least, least_of_scores = (expert[name] / floors[name] for name in floors)
     yield (
-        f"\nIf all else were free, the network and writing alone would take {least:.1f} times less CPU time than the "
-        f"expert's page does for {largest['rows']:,} rows; for scores only, the network alone {least_of_scores:.1f} "
-        "times less."
+        f"\nIf all else were free, encoding, the network and writing would take {least:.1f} times less CPU time than "
+        f"the expert's page does for {largest['rows']:,} rows; for scores only, encoding and the network "
+        f"{least_of_scores:.1f} times less."
     )
 
 

@@ -22,9 +22,9 @@ from netsieve.bench.workload import prepare_workload
 from netsieve.engine.cli.arguments import import_polars
 
 IMPORTS: Final = "start Python, import the libraries, load the model"
-SCORE_STAGE: Final = "score"
+SCORE_STAGE: Final = "encode and score"
 WRITE_STAGE: Final = "compress and write"
-STAGES: Final = ("cut the file into blocks", "parse", "encode", SCORE_STAGE, "add columns", WRITE_STAGE)
+STAGES: Final = ("cut the file into blocks", "parse", SCORE_STAGE, "add columns", WRITE_STAGE)
 
 
 class StageClock:
@@ -53,16 +53,14 @@ def time_stages(model: Path, records: Path, out: Path, *, keep: str | None = "al
     """
     import polars as pl
 
-    from netsieve.engine.features.encoding import Encoder
     from netsieve.engine.scoring.output_columns import Keep
     from netsieve.engine.scoring.scorer import Scorer
     from netsieve.engine.sinks.sink import open_sink
     from netsieve.engine.sources import open_source
 
     scorer = Scorer(model, threads=1)
-    encoder = Encoder(scorer.schema)
     kept = Keep.parse(keep, scorer.schema)
-    cut, parse, encode, score, add, write = STAGES
+    cut, parse, score, add, write = STAGES
     frames = []
     clock = StageClock()
     source = open_source(str(records), columns=kept.request(scorer.schema))
@@ -70,9 +68,7 @@ def time_stages(model: Path, records: Path, out: Path, *, keep: str | None = "al
         clock.lap(cut)
         parsed = source.parse(block)
         clock.lap(parse)
-        x = encoder.encode(parsed.frame)
-        clock.lap(encode)
-        scores = scorer.score_matrix(x, threads=1)
+        scores = scorer.computed_scores(parsed.frame, threads=1)
         clock.lap(score)
         frames.append(
             parsed.frame.select(kept.columns_of(parsed.frame.columns, str(records))).with_columns(

@@ -3,9 +3,10 @@
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 # Jobs that a shell starts in the background ignore interrupts, and hand that on to what they start
 _INTERRUPTIBLE = (
@@ -24,9 +25,17 @@ class InterruptibleJob:
 
     def feed(self, data: bytes) -> None:
         """Hand the job more of its input."""
-        assert self._process.poll() is None, self.end()
         assert self._process.stdin is not None
-        self._process.stdin.write(data)
+        with suppress(BrokenPipeError):  # wait_until says why
+            self._process.stdin.write(data)
+
+    def wait_until(self, condition: Callable[[], bool]) -> None:
+        """Wait for something that the job is about to do."""
+        deadline = time.monotonic() + _SECONDS
+        while not condition():
+            assert self._process.poll() is None, self.end()
+            assert time.monotonic() < deadline, self.end()
+            time.sleep(0.02)
 
     def end(self, number: signal.Signals = signal.SIGKILL) -> tuple[int, bytes]:
         """Send a signal, and return the exit code and what the job said."""
@@ -42,16 +51,12 @@ def interruptible_job(arguments: list[str]) -> Iterator[InterruptibleJob]:
     command = [sys.executable, "-c", _INTERRUPTIBLE, *arguments]
     # Unbuffered: what a buffer holds when the job is over could not be written any more
     process = subprocess.Popen(command, bufsize=0, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    # A job that hangs before it has read what it is fed would otherwise hang the tests, too
+    watchdog = threading.Timer(2 * _SECONDS, process.kill)
+    watchdog.start()
     with process:
         try:
             yield InterruptibleJob(process)
         finally:
+            watchdog.cancel()
             process.kill()
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait for something that is sure to come."""
-    deadline = time.monotonic() + _SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)

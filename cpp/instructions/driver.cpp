@@ -26,10 +26,12 @@ extern "C" [[gnu::noinline, gnu::visibility("default")]] void count_instructions
 int main(int argc, char** argv) {
     using namespace netsieve;
     instructions::Cases cases;
+    const char* instruction_set = "";  // the C library and simdjson choose their functions by it
 #if defined(NETSIEVE_X86_VARIANTS)
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
         instructions::add_network_cases(avx2::variant, cases);
         instructions::add_other_kernel_cases(avx2::variant, cases);
+        instruction_set = " with AVX2";
     }
 #endif
     instructions::add_network_cases(portable::variant, cases);
@@ -37,8 +39,8 @@ int main(int argc, char** argv) {
     instructions::add_reader_cases(cases);
 
     std::printf("compiler\t" NETSIEVE_COMPILER "\tprocessor\t" NETSIEVE_PROCESSOR
-                "\tC library\t%s\tsimdjson\t" NETSIEVE_SIMDJSON "\n",
-                gnu_get_libc_version());
+                "%s\tC library\t%s\tsimdjson\t" NETSIEVE_SIMDJSON "\n",
+                instruction_set, gnu_get_libc_version());
     const std::vector<std::string_view> names(argv + 1, argv + argc);
     for (const instructions::Case& chosen : cases) {
         if (!names.empty() && std::find(names.begin(), names.end(), chosen.name) == names.end()) continue;

@@ -18,8 +18,8 @@ import numpy as np
 
 from netsieve.engine.errors import EncodeError
 from netsieve.engine.scoring.stream import JobInputs, NumberedBlock, Opened, ParsedItem
-from netsieve.engine.sources.pipeline import ordered_map
 from netsieve.engine.sources.source import RAW_BYTES, ParsedBlock, Reject
+from netsieve.engine.workers import ordered_map
 
 if TYPE_CHECKING:
     import polars as pl

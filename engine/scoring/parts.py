@@ -24,7 +24,7 @@ from netsieve.engine.scoring.manifest import (
 from netsieve.engine.scoring.summary import ScoreSummary
 from netsieve.engine.sinks.atomic import output_error
 from netsieve.engine.sinks.rejects import REJECTS_SUFFIX
-from netsieve.engine.sources.pipeline import Workers
+from netsieve.engine.workers import Workers
 
 if TYPE_CHECKING:
     from netsieve.engine.scoring.progress import Progress
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 STATE_SUFFIX: Final = ".state"
 WRITING_SHARE: Final = 0.05
 """The manifest is written after a part unless that would take more than this share of the time."""
+STOP_SECONDS: Final = 60.0
+"""How long a stopped run waits for its parts, which end after the block at hand."""
 _LEFT_OVER: Final = re.compile(r"\.(.+)\.[0-9a-f]{8}\.part")
 
 
@@ -141,15 +143,14 @@ class PartsJob:
             lambda task: self._score(task, 1, bar), iter(tasks), threads=min(self._threads, len(tasks)), waiting=0
         )
         try:
-            for outcome in workers.outcomes():
-                self._enter(outcome.get())
-                workers.give_room()
+            for entry in workers.results():
+                self._enter(entry)
         except BaseException:
             self._stopping = True
             raise
         finally:
-            # What is complete by now counts, whatever ended the run
-            for outcome in workers.stop():
+            # What is complete by now counts; a part that an interrupt kept from the manifest is made again
+            for outcome in workers.stop(STOP_SECONDS):
                 if outcome.failure is None:
                     self._enter(outcome.get(), write=False)
 

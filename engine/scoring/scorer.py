@@ -26,9 +26,9 @@ from netsieve.engine.scoring.backend_choice import BackendName, chosen_backend
 from netsieve.engine.scoring.cuda_backend import GPU_BATCH, placement
 from netsieve.engine.scoring.model_file import ModelFile
 from netsieve.engine.scoring.top_features import TOP_FEATURES, TOP_FEATURES_TYPE, FeatureDeviation, TopFeatures, spread
-from netsieve.engine.sources.pipeline import ordered_map
 from netsieve.engine.thresholds.calibration import Calibration
 from netsieve.engine.thresholds.policy import Policy, parse_policy
+from netsieve.engine.workers import Workers
 
 if TYPE_CHECKING:
     from netsieve.engine.scoring.summary import ScoreSummary
@@ -560,11 +560,14 @@ class Scorer:
                 while True:
                     yield left.popleft()
 
+        pool = Workers(lambda _: score_batches(next_starts(), scores), iter(range(workers)), threads=workers, waiting=0)
         try:
-            for _ in ordered_map(lambda _: score_batches(next_starts(), scores), range(workers), threads=workers):
+            for _ in pool.results():
                 pass
         finally:
+            # The batches at hand are waited for: a thread that computes without the interpreter must not outlive it
             left.clear()
+            pool.stop()
         return scores
 
     def _set_threshold(self, policy: str | Policy | float) -> None:

@@ -132,6 +132,7 @@ class ParquetSink:
             if frame is None:
                 return
             yield frame
+            del frame  # not to be held while the next is awaited
 
     def _run(self) -> None:
         from polars.io.plugins import register_io_source

@@ -16,7 +16,6 @@ import polars as pl
 from netsieve.engine.processors import available_processors
 from netsieve.engine.sources.formats import open_event_source, open_source
 from netsieve.engine.sources.inputs import expand_inputs
-from netsieve.engine.sources.pipeline import ordered_map
 from netsieve.engine.sources.source import (
     BLOCK_BYTES,
     CLASH_PREFIX,
@@ -30,6 +29,7 @@ from netsieve.engine.sources.source import (
     Source,
     add_skipped,
 )
+from netsieve.engine.workers import ordered_map
 
 if TYPE_CHECKING:
     from netsieve.engine.features.schema import ColumnKind

@@ -13,7 +13,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 from flows import flow_frame, write_flow_model
-from interruptible_jobs import INTERRUPTED, interruptible_job, wait_until
+from interruptible_jobs import INTERRUPTED, interruptible_job
 
 from netsieve.engine.cli.main import main
 
@@ -328,7 +328,7 @@ def test_an_interrupt_leaves_nothing(model: str, folder: Path, number: signal.Si
     header, records = Path("flows.csv").read_bytes().split(b"\n", 1)
     with interruptible_job(["score", model, "-", "-o", f"out.{suffix}"]) as job:
         job.feed(header + b"\n" + 900 * records)
-        wait_until(lambda: any(name.endswith(".part") for name in left_over(folder)))
+        job.wait_until(lambda: any(name.endswith(".part") for name in left_over(folder)))
         assert job.end(number) == (130, INTERRUPTED)
     assert left_over(folder) == {"flows.csv"}
 

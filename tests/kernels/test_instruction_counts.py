@@ -144,12 +144,13 @@ def test_the_record_guards_both_variants_of_each_kernel():
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(shutil.which("valgrind") is None, reason="valgrind is not installed")
+@pytest.mark.skipif(not all(map(shutil.which, ("valgrind", "cmake"))), reason="valgrind or cmake is not installed")
 def test_the_driver_counts_the_same_each_time():
     driver = run["build_driver"]()
     names = ["tail ranks, mean of 3", "CSV, columns"]
     toolchain, counts = run["run_driver"](driver, names)
-    assert [one.name for one in counts] == [(names[0], "avx2"), (names[0], "portable"), (names[1], "baseline")]
+    expected = [(names[0], "avx2"), (names[0], "portable"), (names[1], "baseline")]
+    assert [one.name for one in counts] == expected[0 if "AVX2" in toolchain["processor"] else 1 :]
     assert run["run_driver"](driver, names) == (toolchain, counts)
     recorded = json.loads((FOLDER / "counts.json").read_text())
     assert set(recorded["toolchain"]) == set(toolchain)

@@ -4,6 +4,7 @@ import pickle
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import numpy as np
@@ -155,18 +156,48 @@ def test_any_cut_of_the_rows_gives_the_same_scores_but_for_rounding(scorer, fram
 
 
 def test_an_error_on_a_worker_thread_reaches_the_caller(path, frame, monkeypatch):
+    """And ends the scoring: the other threads finish the batches at hand."""
     monkeypatch.setattr(scorer_module, "THREADED_ROWS", 1)
     scorer = Scorer(path, threads=3, batch_size=64)
+    x = np.tile(scorer.encode(frame), (100, 1))
     calls = []
 
     def fail(x):
         calls.append(threading.current_thread().name)
-        raise RuntimeError("out of order")
+        if len(calls) == 4:
+            raise RuntimeError("out of order")
+        time.sleep(0.002)
+        return np.zeros(len(x), np.float32)
 
     monkeypatch.setattr(scorer._backend, "score", fail)
     with pytest.raises(RuntimeError, match="out of order"):
-        scorer.score_matrix(scorer.encode(frame))
+        scorer.score_matrix(x)
     assert all(name.startswith("netsieve-worker") for name in calls)
+    assert len(calls) < 500 < len(x) // 64
+
+
+INTERRUPTED = """
+import _thread, sys, threading
+import numpy as np
+from netsieve import Scorer
+scorer = Scorer(sys.argv[1], threads=2)
+x = np.zeros((4_000_000, len(scorer.schema.feature_names)), np.float32)
+threading.Timer(0.1, _thread.interrupt_main).start()
+try:
+    while True:
+        scorer.score_matrix(x)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+def test_an_interrupt_leaves_the_process_sound(path):
+    """A thread that computes without the interpreter must not be there when it ends."""
+    for _ in range(3):
+        ended = subprocess.run(
+            [sys.executable, "-c", INTERRUPTED, path], capture_output=True, text=True, timeout=60, check=False
+        )
+        assert (ended.returncode, ended.stdout, ended.stderr) == (0, "interrupted\n", "")
 
 
 def test_matrices_of_other_types_and_orders_are_taken(scorer, frame):

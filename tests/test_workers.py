@@ -1,15 +1,17 @@
 """The ordered parallel map: order, bounds, failures and stopping."""
 
+import gc
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
 import pytest
 
-from netsieve.engine.sources.pipeline import ordered_map
+from netsieve.engine.workers import Workers, ordered_map
 
 
 @pytest.mark.parametrize("threads", [1, 2, 8])
@@ -110,7 +112,7 @@ def test_closing_early_stops_the_workers() -> None:
 
 
 def test_a_hanging_source_does_not_keep_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("netsieve.engine.sources.pipeline._STOP_SECONDS", 0.05)
+    monkeypatch.setattr("netsieve.engine.workers._STOP_SECONDS", 0.05)
     hang = threading.Event()
 
     def items() -> Iterator[int]:
@@ -142,8 +144,83 @@ def test_a_watch_ends_a_stalled_iteration() -> None:
     assert taken == [0, 1, 2]
 
 
+class Block:
+    """Something to hold."""
+
+
+def test_a_result_is_held_no_longer_than_the_caller_has_it() -> None:
+    """Also where results that were early wait behind it."""
+    held: list[weakref.ref[Block]] = []
+
+    def work(item: int) -> Block:
+        if item == 0:
+            time.sleep(0.1)
+        return Block()
+
+    results = ordered_map(work, range(20), threads=3, waiting=2)
+    for taken in range(20):
+        block = next(results)
+        if taken:
+            assert held[-1]() is None
+        held.append(weakref.ref(block))
+        del block
+    results.close()
+
+
+@pytest.mark.parametrize("fails_in_source", [False, True])
+def test_a_failure_holds_nothing_once_it_is_forgotten(fails_in_source: bool) -> None:
+    held = []
+
+    def items() -> Iterator[Block]:
+        for _ in range(4):
+            block = Block()
+            held.append(weakref.ref(block))
+            yield block
+        raise ValueError("source")
+
+    def work(block: Block) -> Block:
+        if not fails_in_source:
+            raise ValueError("work")
+        return block
+
+    gc.collect()
+    gc.disable()
+    try:
+        with pytest.raises(ValueError, match="source" if fails_in_source else "work"):
+            list(ordered_map(work, items(), threads=2))
+        assert [block() for block in held] == [None] * len(held)
+    finally:
+        gc.enable()
+
+
+def test_workers_go_on_after_failures() -> None:
+    def work(item: int) -> int:
+        if item % 2:
+            raise ValueError(str(item))
+        return item
+
+    workers = Workers(work, iter(range(50)), threads=3, waiting=0)
+    workers.start()
+    found: list[int | str] = []
+    while (outcome := workers.next_outcome()) is not None:
+        found.append(outcome.number if outcome.failure is None else str(outcome.failure))
+        workers.give_room()
+    assert sorted(map(int, found)) == list(range(50))
+    assert sum(isinstance(value, str) for value in found) == 25
+    assert workers.stop() == []
+
+
+def test_stopping_returns_what_was_not_taken() -> None:
+    workers = Workers(lambda item: item, iter(range(50)), threads=1, waiting=2)
+    results = workers.results()
+    assert next(results) == 0
+    left = workers.stop()
+    assert [outcome.get() for outcome in left] == list(range(1, 1 + len(left)))
+    assert len(left) <= 2
+
+
 class InterruptedAt:
-    """A trace function that raises ``KeyboardInterrupt`` at an instruction of the pipeline, or of ``threading``.
+    """A trace function that raises ``KeyboardInterrupt`` at an instruction of the module, or of ``threading``.
 
     But not while a thread is started: the interpreter's own lock of all threads would stay locked.
     """
@@ -152,7 +229,7 @@ class InterruptedAt:
         self.left = instruction
 
     def __call__(self, frame: FrameType, event: str, _argument: Any) -> Any:
-        if not frame.f_code.co_filename.endswith(("/pipeline.py", "/threading.py")) or starts_thread(frame):
+        if not frame.f_code.co_filename.endswith(("/workers.py", "/threading.py")) or starts_thread(frame):
             return None
         frame.f_trace_opcodes = True
         if event == "opcode":
@@ -172,7 +249,7 @@ def starts_thread(frame: FrameType | None) -> bool:
 
 def test_an_interrupt_at_any_instruction_ends_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
     """The caller never waits for a lock that it left locked itself."""
-    monkeypatch.setattr("netsieve.engine.sources.pipeline._STOP_SECONDS", 0.05)
+    monkeypatch.setattr("netsieve.engine.workers._STOP_SECONDS", 0.05)
     instruction, interrupted = 1, True
 
     def take_all() -> None:

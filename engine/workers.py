@@ -1,4 +1,4 @@
-"""An ordered parallel map over a sequential stream, with bounded memory.
+"""Threads that work on the items of a stream, and an ordered map with bounded memory that is made of them.
 
 Workers pull the next item themselves, one at a time under a lock, work on it, and hand the result back under
 its number; the caller takes the results in order. No item is pulled while so many results wait or are being
@@ -73,15 +73,20 @@ def ordered_map(
     early: dict[int, Outcome[Result]] = {}
     number = 0
     try:
-        for outcome in workers.outcomes(watch):
-            early[outcome.number] = outcome
-            del outcome
-            while (taken := early.pop(number, None)) is not None:
-                number += 1
-                yield taken.get()
-                # Its room is given back after the caller is done with it, so that waiting results stay bounded
-                del taken
-                workers.give_room()
+        workers.start()
+        while True:
+            while number not in early:
+                outcome = workers.next_outcome(watch)
+                if outcome is None:
+                    return
+                early[outcome.number] = outcome
+                del outcome
+            result = early.pop(number).get()
+            number += 1
+            yield result
+            # Its room is given back after the caller is done with it, so that waiting results stay bounded
+            del result
+            workers.give_room()
     finally:
         workers.stop(_STOP_SECONDS)
 
@@ -102,16 +107,21 @@ class Outcome(Generic[Result]):
 
     def get(self) -> Result:
         """Return the result, or raise what there is instead."""
-        if self.failure is not None:
+        if self.failure is None:
+            return cast("Result", self.result)
+        try:
             raise self.failure
-        return cast("Result", self.result)
+        finally:
+            # The failure's traceback holds this frame, which is not to hold the failure
+            del self
 
 
 class Workers(Generic[Item, Result]):
     """Threads that work on the items of a stream; what becomes of them is taken in one thread, the caller's.
 
-    That thread takes no lock of ``threading``, only what is one step for an interrupt. Raised while such a lock is
-    taken or given back, ``KeyboardInterrupt`` leaves it locked, and :meth:`stop` would wait for it for ever.
+    But for starting and joining the threads, the caller's thread takes no lock of ``threading``, only what is one step
+    for an interrupt. Raised while such a lock is taken or given back, ``KeyboardInterrupt`` leaves it locked, and
+    :meth:`stop` would wait for it for ever.
 
     Parameters
     ----------
@@ -130,6 +140,7 @@ class Workers(Generic[Item, Result]):
         self._items = items
         self._pull = threading.Lock()
         self._pulled = 0
+        self._taken = 0
         self._exhausted = False
         self._stopping = False
         # An entry for each outcome that may be in the making or waiting
@@ -142,20 +153,40 @@ class Workers(Generic[Item, Result]):
             threading.Thread(target=self._run, name=f"netsieve-worker-{i}", daemon=True) for i in range(threads)
         ]
 
-    def outcomes(self, watch: Callable[[], None] | None = None) -> Iterator[Outcome[Result]]:
-        """Start the threads, and yield what becomes of the items, as each is done.
+    def start(self) -> None:
+        """Start the threads; whatever comes of it, :meth:`stop` ends them."""
+        for thread in self._threads:
+            thread.start()
 
-        The caller gives the room of each back.
+    def results(self) -> Iterator[Result]:
+        """Start the threads, and yield the results as they are done; raise the first failure.
+
+        The room of a result is given back when the caller asks for the next one.
+        """
+        self.start()
+        while True:
+            outcome = self.next_outcome()
+            if outcome is None:
+                return
+            try:
+                result = outcome.get()
+            finally:
+                del outcome
+            yield result
+            del result
+            self.give_room()
+
+    def next_outcome(self, watch: Callable[[], None] | None = None) -> Outcome[Result] | None:
+        """Wait for what becomes of one more item; None where there is none any more.
+
+        The caller gives its room back (:meth:`give_room`): without that there is an end of items that are worked on.
 
         Parameters
         ----------
         watch
-            Called now and then while nothing is done; what it raises ends the iteration.
+            Called now and then while nothing is done; what it raises ends the wait.
         """
-        for thread in self._threads:
-            thread.start()
-        taken = 0
-        while not self._exhausted or taken < self._pulled:
+        while not self._exhausted or self._taken < self._pulled:
             try:
                 outcome = self._outcomes.get(timeout=_WATCH_SECONDS)
             except Empty:
@@ -163,17 +194,16 @@ class Workers(Generic[Item, Result]):
                     watch()
                 continue
             if outcome is not None:
-                taken += 1
-                yield outcome
-            # Not to be held while the next is awaited
-            del outcome
+                self._taken += 1
+                return outcome
+        return None
 
     def give_room(self) -> None:
         """Let one more item be worked on."""
         self._room.put(None)
 
     def stop(self, seconds: float | None = None) -> list[Outcome[Result]]:
-        """Let the threads end, and return what was done and not taken.
+        """Let the threads end after the items they are busy with, and return what was done and not taken.
 
         Parameters
         ----------
@@ -199,7 +229,7 @@ class Workers(Generic[Item, Result]):
         self.give_room()
 
     def _work_on_next(self) -> bool:
-        """Work on the next item; return whether there may be another."""
+        """Work on the next item; return whether there was one."""
         self._room.get()
         with self._pull:
             if self._stopping or self._exhausted:
@@ -217,9 +247,9 @@ class Workers(Generic[Item, Result]):
                 self._outcomes.put(Outcome(number, failure=error))
                 return False
             self._pulled += 1
+        # Nothing here keeps a name of the outcome: a failure's traceback holds this frame
         try:
-            outcome = Outcome(number, self._work(item))
+            self._outcomes.put(Outcome(number, self._work(item)))
         except BaseException as error:
-            outcome = Outcome(number, failure=error)
-        self._outcomes.put(outcome)
-        return outcome.failure is None
+            self._outcomes.put(Outcome(number, failure=error))
+        return True
