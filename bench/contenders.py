@@ -19,7 +19,7 @@ from netsieve.bench import torch_contenders as torch_modules
 from netsieve.bench.scoring_case import AUTOENCODER, FOREST, Floats, ScoringCase, ScoringModel
 
 SLOW_ROWS: Final = 50_000
-"""Records of contenders that score a tenth of a million a second or less: more would take hours, and show the same."""
+"""Records of contenders that score a quarter of a million a second or fewer, not to wait for them for long."""
 
 Answer = TypeVar("Answer")
 
@@ -83,7 +83,7 @@ CONTENDERS: Final[tuple[Contender[Floats], ...]] = (
     Contender("PyOD IForest", FOREST, forests.pyod_forest, "pyod", most_rows=SLOW_ROWS),
     Contender("isotree", FOREST, forests.isotree_forest, "isotree", same_model=False, most_rows=SLOW_ROWS),
 )
-"""Over all records. Forest peers are given prepared columns; preparing them is part of our figures alone."""
+"""Over all records, or the first of them. OpenVINO has no operator for trees, so it scores the autoencoder alone."""
 
 RECORD_CONTENDERS: Final[tuple[Contender[float], ...]] = (
     Contender("netsieve, one record", AUTOENCODER, model_files.netsieve_record),

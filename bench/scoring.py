@@ -17,16 +17,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netsieve.bench.agreement import score_agreement
-from netsieve.bench.contenders import CONTENDERS, OURS, RECORD_CONTENDERS, Contender, not_installed
+from netsieve.bench.contenders import CONTENDERS, OURS, RECORD_CONTENDERS, SLOW_ROWS, Contender, not_installed
 from netsieve.bench.interleave import interleave, ratios, seconds_of, spread
 from netsieve.bench.machine import describe_machine
 from netsieve.bench.measurement import timing_line, write_measurement
-from netsieve.bench.scoring_case import AUTOENCODER, FAMILIES, WIDTHS, Floats, ScoringCase
+from netsieve.bench.scoring_case import AUTOENCODER, FAMILIES, TREES, WIDTHS, Floats, ScoringCase
 from netsieve.engine.features.encoding import Encoder
 
 LATENCY_CALLS: Final = 2_000
 ENCODING: Final = "netsieve, encoding alone"
 NOT_INSTALLED: Final = "not installed"
+NOTES: Final = f"""\
+Contenders of a family score the same records by the same trained model: netsieve, onnxruntime and OpenVINO from one
+model file, PyTorch by the network as a module, scikit-learn, skl2onnx and PyOD by the same {TREES} trees. isotree's
+trees and PyOD's autoencoder are their own, of the same number and sizes. netsieve, onnxruntime, OpenVINO and PyTorch
+take records as they come; the others are given prepared columns. What is compared is the time a record: slow
+contenders score the first {SLOW_ROWS:,} records. Differences are relative to the score plus the median score."""
+"""What the tables' readers should know."""
 
 
 def call_seconds(function: Callable[[], object], calls: int = LATENCY_CALLS) -> NDArray[np.float64]:
@@ -114,6 +121,8 @@ def scoring_table(result: dict[str, Any]) -> str:
     lines: list[str] = []
     for family in FAMILIES:
         names = [name for name, each in result["contenders"].items() if each["family"] == family]
+        if not names:
+            continue
         header = [
             family,
             "features",
@@ -172,7 +181,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     with TemporaryDirectory() as folder:
         result = measure_scoring(rows=options.rows, rounds=options.rounds, threads=options.threads, folder=Path(folder))
-    print(f"{timing_line(result)}\n\n{scoring_table(result)}")
+    print(f"{timing_line(result)}\n\n{NOTES}\n\n{scoring_table(result)}")
     if options.json:
         write_measurement(options.json, result)
 

@@ -16,7 +16,8 @@ from netsieve.bench.scoring import ENCODING, call_seconds, measure_scoring, scor
 from netsieve.bench.scoring_case import AUTOENCODER, FAMILIES, FOREST, WIDTHS, ScoringCase
 
 ROWS = 3_000
-SLOW_TO_PREPARE = {"torch compiled": "compiles for half a minute"}
+SLOW_TO_PREPARE = ("torch compiled", "skl2onnx and onnxruntime")
+"""They compile or convert for ten seconds and more."""
 QUICK = [contender for contender in CONTENDERS if contender.name not in SLOW_TO_PREPARE]
 LEAST_CORRELATION = {"isotree": 0.9, "PyOD AutoEncoder": 0.3}
 """Of the scores of a peer's own model with those of ours."""
