@@ -6,6 +6,7 @@ Each takes a case and its model, does what is done once, and returns what is tim
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any, Final
 
 import numpy as np
@@ -107,9 +108,15 @@ def openvino_record(case: ScoringCase, model: ScoringModel) -> Callable[[], floa
     return score
 
 
-def _openvino_model(model: ScoringModel, *, streams: int) -> Any:
+@cache
+def _openvino_core() -> Any:
+    """Return the one core, which keeps the threads of streams: alone, one may come to destroy, and await, itself."""
     import openvino
 
+    return openvino.Core()
+
+
+def _openvino_model(model: ScoringModel, *, streams: int) -> Any:
     # Without the hint, processors that can multiply in bfloat16 do, and the scores are no longer those of the model
     settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": model.threads, "NUM_STREAMS": streams}
-    return openvino.Core().compile_model(str(model.path), "CPU", settings)
+    return _openvino_core().compile_model(str(model.path), "CPU", settings)
