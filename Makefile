@@ -78,7 +78,7 @@ results: install  ## detection quality on the real data sets; writes docs/result
 	"$(BIN)/python" -m netsieve.bench.results
 
 .PHONY: bench
-bench: install  ## measure this machine; writes benchmarks/*.json (three quarters of an hour on a quiet machine)
+bench: install peers  ## measure this machine; writes benchmarks/*.json (an hour on a quiet machine)
 	mkdir -p benchmarks
 	"$(BIN)/python" -m netsieve.bench.pipelines --rows 1000000 --rounds 5 --json benchmarks/pipelines-1M.json
 	"$(BIN)/python" -m netsieve.bench.pipelines --rows 10000000 --rounds 3 --without student --json benchmarks/pipelines-10M.json
@@ -106,8 +106,16 @@ bench-readers: install  ## the part of bench that reads files: logs, captures, a
 	"$(BIN)/python" -m netsieve.bench.neighbours --speed --rounds $(READERS_ROUNDS) --json benchmarks/neighbour-speed.json
 
 .PHONY: bench-suites
-bench-suites: install  ## the same parts as pytest-benchmark suites, for comparing two revisions
+bench-suites: install peers  ## the same parts as pytest-benchmark suites, for comparing two revisions
 	"$(BIN)/pytest" bench/suites --benchmark-enable --benchmark-only --benchmark-json build/benchmark-suites.json
+
+.PHONY: peers
+peers: $(VENV)/.peers  ## install what scoring is compared with beside the rest: skl2onnx, OpenVINO, isotree (five minutes to compile)
+
+$(VENV)/.peers: $(VENV)/.dependencies
+	"$(BIN)/python" .ci/requirements.py peers > $(VENV)/peers.txt
+	"$(BIN)/pip" install --quiet --constraint constraints.txt --requirement $(VENV)/peers.txt $(PIP_ARGS)
+	@touch $@
 
 .PHONY: performance
 performance: install  ## turn benchmarks/*.json into docs/performance.md

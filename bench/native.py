@@ -24,7 +24,8 @@ from netsieve.bench.agreement import score_agreement
 from netsieve.bench.interleave import interleave, ratios, spread
 from netsieve.bench.machine import describe_machine
 from netsieve.bench.measurement import timing_line, write_measurement
-from netsieve.bench.scoring import WIDTHS, ScoringCase, call_seconds
+from netsieve.bench.scoring import call_seconds
+from netsieve.bench.scoring_case import AUTOENCODER, WIDTHS, ScoringCase
 from netsieve.engine.scoring.model_file import ModelFile
 from netsieve.engine.scoring.native import native_plan
 from netsieve.engine.scoring.native_columns import RecognisedColumns
@@ -74,7 +75,9 @@ def onnxruntime_runs(
     def session_of(count: int) -> Any:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = count
-        return onnxruntime.InferenceSession(str(case.path), options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(
+            str(case.model(AUTOENCODER).path), options, providers=["CPUExecutionProvider"]
+        )
 
     runs: dict[str, Callable[[], Floats]] = {}
     for batch in batches:
@@ -122,7 +125,8 @@ def measure_case(case: ScoringCase, *, rounds: int, variants: Sequence[str]) -> 
     core copies, round by round), ``two_threads`` (seconds), and ``record`` (median seconds of one record from a dict,
     by backend).
     """
-    model = ModelFile.read(case.path)
+    trained = case.model(AUTOENCODER)
+    model = ModelFile.read(trained.path)
     plans = {variant: native_plan(model, variant) for variant in variants}
     runs: dict[str, Run] = {f"{NATIVE}, {variant}": partial(plan.score, case.x) for variant, plan in plans.items()}
     runs |= onnxruntime_runs(case, 1)
@@ -141,7 +145,7 @@ def measure_case(case: ScoringCase, *, rounds: int, variants: Sequence[str]) -> 
         "columns": columns,
         "operations": operations_per_row(model),
         "agreement": {
-            variant: score_agreement(plan.score(case.x[: len(case.reference)]), case.reference)
+            variant: score_agreement(plan.score(case.x[: len(trained.reference)]), trained.reference)
             for variant, plan in plans.items()
         },
         "one_thread": {name: measured[name] for name in runs},
@@ -154,7 +158,7 @@ def measure_case(case: ScoringCase, *, rounds: int, variants: Sequence[str]) -> 
 
 
 def _record_seconds(case: ScoringCase, backend: Any) -> float:
-    scorer, record = Scorer(case.path, backend=backend, threads=1), case.frame.row(0, named=True)
+    scorer, record = Scorer(case.model(AUTOENCODER).path, backend=backend, threads=1), case.frame.row(0, named=True)
     return float(np.median(call_seconds(lambda: scorer.score_one(record))))
 
 

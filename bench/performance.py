@@ -21,7 +21,7 @@ from netsieve.bench.memory import LARGEST_GROWTH, MEMORY_AIM_BYTES, memory_table
 from netsieve.bench.neighbour_speed import speed_table
 from netsieve.bench.pipelines import COMPARED, EXPERT, EXPERT_SCORES, OURS, STUDENT, pipelines_table
 from netsieve.bench.reading import reader_rate, reader_ratio, reading_table
-from netsieve.bench.scoring import scoring_table
+from netsieve.bench.scoring import NOTES, scoring_table
 from netsieve.bench.stages import SCORE_STAGE, WRITE_STAGE, stages_table
 from netsieve.bench.startup import SCORE as START_SCORE
 from netsieve.bench.startup import SCORE_BY_ONNXRUNTIME as START_SCORE_BY_ONNXRUNTIME
@@ -71,8 +71,10 @@ whole process.
 
 `make bench` measures everything, `make bench-readers` what reads files (`READERS_SIZE` and `EVENT_MEGABYTES` say how
 large), and `make performance` writes this page. What netsieve is measured against comes with
-`pip install 'netsieve[bench]'`; a peer that is not installed is named where its figures would be. nfstream is part of
-that on Linux on x86-64 alone; on other machines build it as its own documentation says.
+`pip install 'netsieve[bench,peers]'`; a peer that is not installed is named where its figures would be. nfstream is
+part of that on Linux on x86-64 alone; on other machines build it as its own documentation says. isotree comes as
+source, which takes five minutes to compile. Contenders of scoring in memory are listed in
+[bench/contenders.py](../bench/contenders.py).
 """
 
 NO_GPU: Final = """\
@@ -227,6 +229,8 @@ def performance_page(measurements: Measurements) -> str:
     for name, (title, table) in sections.items():
         for i, result in enumerate(measurements.get(name, [])):
             parts += ["", f"## {title}\n"] if i == 0 else [""]
+            if name == "scoring" and i == 0:
+                parts += [f"{NOTES}\n"]
             parts += [f"`benchmarks/{result['file']}`: {timing_line(result)}.\n", table(result)]
             if name == "pipelines":
                 parts += ["", _agreement_line(result)]

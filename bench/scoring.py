@@ -1,228 +1,39 @@
-"""Scoring in memory, one record at a time, and encoding: ours and each peer in one registry.
+"""Scoring in memory, one record at a time, and encoding: ours and each peer of :mod:`netsieve.bench.contenders`.
 
-The registry drives the correctness test, the pytest-benchmark suites and the interleaved run
-``python -m netsieve.bench.scoring --json benchmarks/scoring.json``. A contender whose answers are not those of the
-reference is no contender; only the isolation forest, another model, is excused.
+``python -m netsieve.bench.scoring --json benchmarks/scoring.json`` lets them take turns. What is compared is the time a
+record, by family of models, since slow peers are given fewer records.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from netsieve.bench.agreement import score_agreement
+from netsieve.bench.contenders import CONTENDERS, OURS, RECORD_CONTENDERS, SLOW_ROWS, Contender, not_installed
 from netsieve.bench.interleave import interleave, ratios, seconds_of, spread
 from netsieve.bench.machine import describe_machine
 from netsieve.bench.measurement import timing_line, write_measurement
-from netsieve.engine.detectors.autoencoder import Autoencoder
+from netsieve.bench.scoring_case import AUTOENCODER, FAMILIES, TREES, WIDTHS, Floats, ScoringCase
 from netsieve.engine.features.encoding import Encoder
-from netsieve.engine.features.inference import fit_schema, infer_schema
-from netsieve.engine.scoring.scorer import Scorer
-from netsieve.engine.thresholds.calibration import Calibration
-from netsieve.export import write_model
 
-WIDTHS: Final = (10, 41, 115)
-"""Features: those of a plain flow, of KDD Cup, and of N-BaIoT."""
-TRAINING_ROWS: Final = 6_000
-BATCH: Final = 4096
-"""Rows a call of onnxruntime: the best of 256 to 65,536."""
-TORCH_BATCH: Final = 1024
 LATENCY_CALLS: Final = 2_000
-
-Floats = NDArray[np.float32]
-ScoreAll = Callable[[], Floats]
-
-
-class ScoringCase:
-    """A trained model of ``width`` numeric features and ``rows`` records to score, in every form a contender wants.
-
-    Parameters
-    ----------
-    width, rows
-        Features and records.
-    folder
-        Where the model file is written.
-    threads
-        What each contender may use.
-    """
-
-    def __init__(self, width: int, rows: int, folder: Path, *, threads: int = 1) -> None:
-        self.width, self.rows, self.threads = width, rows, threads
-        rng = np.random.default_rng(width)
-        latent = rng.standard_normal((TRAINING_ROWS + rows, 4))
-        mixed = latent @ rng.standard_normal((4, width)) + 0.3 * rng.standard_normal((TRAINING_ROWS + rows, width))
-        values = np.where(np.arange(width) % 2, np.exp(mixed), mixed).astype(np.float32)
-        self.frame = pl.DataFrame(values[TRAINING_ROWS:], schema=[f"f{i:03}" for i in range(width)])
-        training = pl.DataFrame(values[:TRAINING_ROWS], schema=self.frame.columns)
-        self.schema = fit_schema(infer_schema(training), training)
-        x = Encoder(self.schema).encode(training)
-        self.detector = Autoencoder()
-        self.detector.parameters = replace(self.detector.parameters, max_draws=40_000)
-        self.detector.fit(self.schema, x[:4000], x[4000:5000], device="cpu")
-        held_back = x[5000:]
-        calibration = Calibration.fit(
-            self.detector.score(held_back),
-            held_back,
-            self.detector.feature_error(held_back),
-            self.schema,
-            population="normal",
-        )
-        self.path = folder / f"width-{width}.onnx"
-        write_model(
-            self.detector,
-            self.path,
-            schema=self.schema,
-            calibration=calibration,
-            thresholds={"mean_std:3": calibration.mean + 3 * calibration.deviation, "default": "mean_std:3"},
-            provenance={},
-            parity_rows=held_back,
-        )
-        self.training_matrix = x
-
-    @cached_property
-    def x(self) -> Floats:
-        """The records as the raw matrix, float32 ``[rows, width]``."""
-        return Encoder(self.schema).encode(self.frame)
-
-    @cached_property
-    def reference(self) -> NDArray[np.float64]:
-        """Scores of the first 20,000 records in float64 arithmetic."""
-        return self.detector.reference_score(self.x[:20_000])
-
-    @cached_property
-    def scorer(self) -> Scorer:
-        """Our scorer of the model file."""
-        return Scorer(self.path, threads=self.threads)
-
-    @cached_property
-    def session(self) -> Any:
-        """A plain onnxruntime session of the same file."""
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = self.threads
-        return onnxruntime.InferenceSession(str(self.path), options, providers=["CPUExecutionProvider"])
-
-
-@dataclass(frozen=True, slots=True)
-class Contender:
-    """One way to score a case; ``prepare`` does what is done once and returns what is timed."""
-
-    name: str
-    prepare: Callable[[ScoringCase], ScoreAll]
-    same_model: bool = True
-
-
-def _ours_matrix(case: ScoringCase) -> ScoreAll:
-    scorer, x = case.scorer, case.x
-    return lambda: scorer.score_matrix(x)
-
-
-def _ours_frame(case: ScoringCase) -> ScoreAll:
-    scorer, frame = case.scorer, case.frame
-
-    def score() -> Floats:
-        scores: Floats = scorer.score(frame)["anomaly_score"].to_numpy()
-        return scores
-
-    return score
-
-
-def _plain_onnxruntime(case: ScoringCase) -> ScoreAll:
-    session, x = case.session, case.x
-
-    def score() -> Floats:
-        scores = np.empty(len(x), dtype=np.float32)
-        for i in range(0, len(x), BATCH):
-            scores[i : i + BATCH] = session.run(["score"], {"x": x[i : i + BATCH]})[0]
-        return scores
-
-    return score
-
-
-def _torch_eager(case: ScoringCase) -> ScoreAll:
-    import torch
-
-    from netsieve.bench.torch_peer import prepared_autoencoder
-
-    module, x = prepared_autoencoder(case.detector), torch.from_numpy(case.x)
-    torch.set_num_threads(case.threads)
-
-    def score() -> Floats:
-        with torch.inference_mode():
-            scores: Floats = torch.cat([module(rows) for rows in torch.split(x, TORCH_BATCH)]).numpy()
-        return scores
-
-    return score
-
-
-def _isolation_forest(case: ScoringCase) -> ScoreAll:
-    from sklearn.ensemble import IsolationForest
-
-    forest, x = IsolationForest(random_state=0, n_jobs=case.threads).fit(case.training_matrix), case.x
-    return lambda: -forest.score_samples(x)
-
-
-OURS: Final = "netsieve, matrix"
-CONTENDERS: Final = (
-    Contender(OURS, _ours_matrix),
-    Contender("netsieve, frame", _ours_frame),
-    Contender("onnxruntime loop", _plain_onnxruntime),
-    Contender("torch eager", _torch_eager),
-    Contender("scikit-learn IsolationForest", _isolation_forest, same_model=False),
-)
-"""Ours and the peers over a whole matrix or frame."""
-
-
-def _ours_record(case: ScoringCase) -> Callable[[], float]:
-    scorer, record = case.scorer, case.frame.row(0, named=True)
-    return lambda: float(scorer.score_one(record).anomaly_score)
-
-
-def _onnxruntime_record(case: ScoringCase) -> Callable[[], float]:
-    session, record = case.session, case.frame.row(0, named=True)
-    names = case.schema.feature_names
-
-    def score() -> float:
-        x = np.array([[record[name] for name in names]], dtype=np.float32)
-        return float(session.run(["score"], {"x": x})[0][0])
-
-    return score
-
-
-def _torch_record(case: ScoringCase) -> Callable[[], float]:
-    import torch
-
-    from netsieve.bench.torch_peer import prepared_autoencoder
-
-    module, record, names = (
-        prepared_autoencoder(case.detector),
-        case.frame.row(0, named=True),
-        case.schema.feature_names,
-    )
-
-    def score() -> float:
-        with torch.inference_mode():
-            return float(module(torch.tensor([[record[name] for name in names]], dtype=torch.float32))[0])
-
-    return score
-
-
-RECORD_CONTENDERS: Final[dict[str, Callable[[ScoringCase], Callable[[], float]]]] = {
-    "netsieve, one record": _ours_record,
-    "onnxruntime, one record": _onnxruntime_record,
-    "torch eager, one record": _torch_record,
-}
-"""Ours and the peers for one record, from a dict to a float."""
+ENCODING: Final = "netsieve, encoding alone"
+NOT_INSTALLED: Final = "not installed"
+NOTES: Final = f"""\
+Contenders of a family score the same records by the same trained model: netsieve, onnxruntime and OpenVINO from one
+model file, PyTorch by the network as a module, scikit-learn, skl2onnx and PyOD by the same {TREES} trees. isotree's
+trees and PyOD's autoencoder are their own, of the same number and sizes. netsieve, onnxruntime, OpenVINO and PyTorch
+take records as they come; the others are given prepared columns. What is compared is the time a record: slow
+contenders score the first {SLOW_ROWS:,} records. Differences are relative to the score plus the median score."""
+"""What the tables' readers should know."""
 
 
 def call_seconds(function: Callable[[], object], calls: int = LATENCY_CALLS) -> NDArray[np.float64]:
@@ -240,36 +51,62 @@ def call_seconds(function: Callable[[], object], calls: int = LATENCY_CALLS) -> 
 
 
 def measure_scoring(
-    *, widths: tuple[int, ...] = WIDTHS, rows: int, rounds: int, threads: int, folder: Path
+    *,
+    widths: tuple[int, ...] = WIDTHS,
+    rows: int,
+    rounds: int,
+    threads: int,
+    folder: Path,
+    contenders: Sequence[Contender[Floats]] = CONTENDERS,
 ) -> dict[str, Any]:
-    """Measure all contenders at each width, interleaved, and return it ready for JSON."""
+    """Measure contenders at each width, interleaved, and return it ready for JSON.
+
+    Keys beside those of every measurement: ``contenders`` (the ``family`` and ``same_model`` of each by name),
+    ``not_installed`` (the package that a contender lacks, by name), ``widths`` and ``records``. Of a width: ``rows``
+    and ``seconds`` of each contender that ran, round by round; ``ratios`` of its time a record to that of ours in its
+    family; its ``agreement`` with the family's float64 reference.
+    """
+    listed = {each.name: {"family": each.family, "same_model": each.same_model} for each in contenders}
+    # No contender, but a part of scoring a frame
+    listed[ENCODING] = {"family": AUTOENCODER, "same_model": True}
     result: dict[str, Any] = {
         "benchmark": "scoring", "machine": describe_machine(), "rows": rows, "rounds": rounds, "threads": threads,
-        "widths": {}, "records": {},
+        "contenders": listed, "not_installed": not_installed(), "widths": {}, "records": {},
     }  # fmt: skip
     for width in widths:
         case = ScoringCase(width, rows, folder, threads=threads)
-        runs = {contender.name: contender.prepare(case) for contender in CONTENDERS}
-        agreement = {
-            contender.name: score_agreement(runs[contender.name]()[: len(case.reference)], case.reference)
-            for contender in CONTENDERS
-            if contender.same_model
-        }
-        encoder = Encoder(case.schema)
-        runs["netsieve, encoding alone"] = partial(encoder.encode, case.frame)
-        measured = interleave({name: _timer(run) for name, run in runs.items()}, rounds=rounds)
-        result["widths"][str(width)] = {
-            "seconds": measured,
-            "agreement": agreement,
-            "ratios": {name: ratios(times, measured[OURS]) for name, times in measured.items()},
-        }
+        result["widths"][str(width)] = _measure_matrices(case, rounds, _installed(contenders))
         result["records"][str(width)] = _measure_records(case, rounds)
     return result
 
 
+def _installed(contenders: Iterable[Contender[Any]]) -> list[Contender[Any]]:
+    return [contender for contender in contenders if contender.missing is None]
+
+
+def _measure_matrices(case: ScoringCase, rounds: int, contenders: Sequence[Contender[Floats]]) -> dict[str, Any]:
+    runs: dict[str, Callable[[], object]] = {}
+    agreement = {}
+    for contender in contenders:
+        score = runs[contender.name] = contender.start(case)
+        reference = case.model(contender.family).reference[: contender.rows(case)]
+        agreement[contender.name] = score_agreement(score()[: len(reference)], reference)
+    runs[ENCODING] = partial(Encoder(case.schema).encode, case.frame)
+    rows = {contender.name: contender.rows(case) for contender in contenders} | {ENCODING: case.rows}
+    measured = interleave({name: partial(seconds_of, run) for name, run in runs.items()}, rounds=rounds)
+    per_record = {name: [seconds / rows[name] for seconds in times] for name, times in measured.items()}
+    ours = {contender.name: OURS[contender.family] for contender in contenders} | {ENCODING: OURS[AUTOENCODER]}
+    return {
+        "rows": rows,
+        "seconds": measured,
+        "agreement": agreement,
+        "ratios": {name: ratios(times, per_record[ours[name]]) for name, times in per_record.items()},
+    }
+
+
 def _measure_records(case: ScoringCase, rounds: int) -> dict[str, Any]:
-    runs = {name: prepare(case) for name, prepare in RECORD_CONTENDERS.items()}
-    samples = interleave({name: _sampler(run) for name, run in runs.items()}, rounds=rounds)
+    runs = {contender.name: contender.start(case) for contender in _installed(RECORD_CONTENDERS)}
+    samples = interleave({name: partial(call_seconds, run) for name, run in runs.items()}, rounds=rounds)
     return {
         name: {
             "median_seconds": [float(np.median(calls)) for calls in rounds_of],
@@ -279,31 +116,57 @@ def _measure_records(case: ScoringCase, rounds: int) -> dict[str, Any]:
     }
 
 
-def _timer(run: Callable[[], object]) -> Callable[[], float]:
-    return lambda: seconds_of(run)
-
-
-def _sampler(run: Callable[[], object]) -> Callable[[], NDArray[np.float64]]:
-    return lambda: call_seconds(run)
-
-
 def scoring_table(result: dict[str, Any]) -> str:
-    """Return the result as two Markdown tables: whole matrices, then single records."""
-    lines = ["| features | contender | M rows/s | times slower than netsieve | largest difference |",
-             "| --- | --- | --- | --- | --- |"]  # fmt: skip
-    for width, measured in result["widths"].items():
-        for name, times in measured["seconds"].items():
-            difference = measured["agreement"].get(name, {}).get("largest_difference")
-            lines.append(
-                f"| {width} | {name} | {result['rows'] / spread(times)[0] / 1e6:.2f} "
-                f"| {spread(measured['ratios'][name])[0]:.2f} | {'' if difference is None else f'{difference:.0e}'} |"
-            )
-    lines += ["", "| features | one record | median µs | 99 % within µs |", "| --- | --- | --- | --- |"]
+    """Return the result as Markdown: whole matrices, a table a family, then single records."""
+    lines: list[str] = []
+    for family in FAMILIES:
+        names = [name for name, each in result["contenders"].items() if each["family"] == family]
+        if not names:
+            continue
+        header = [
+            family,
+            "features",
+            "M rows/s",
+            "times slower than netsieve",
+            "largest difference",
+            "rank correlation",
+        ]
+        lines += [_row(header), _row(["---"] * len(header))]
+        lines += [_row(_cells(result, width, name)) for width in result["widths"] for name in names]
+        lines.append("")
+    lines += [_row(["one record", "features", "median µs", "99 % within µs"]), _row(["---"] * 4)]
     for width, records in result["records"].items():
-        for name, measured in records.items():
-            middle, most = (spread(measured[key])[0] * 1e6 for key in ("median_seconds", "p99_seconds"))
-            lines.append(f"| {width} | {name} | {middle:.0f} | {most:.0f} |")
+        for name in [*records, *(each.name for each in RECORD_CONTENDERS if each.name in result["not_installed"])]:
+            if name in result["not_installed"]:
+                lines.append(_row([name, width, NOT_INSTALLED, ""]))
+            else:
+                parts = (records[name][key] for key in ("median_seconds", "p99_seconds"))
+                lines.append(_row([name, width, *(f"{spread(part)[0] * 1e6:.0f}" for part in parts)]))
     return "\n".join(lines)
+
+
+def _cells(result: dict[str, Any], width: str, name: str) -> list[str]:
+    """Return a contender's row of a family's table."""
+    if name in result["not_installed"]:
+        return [name, width, NOT_INSTALLED, "", "", ""]
+    measured = result["widths"][width]
+    rate = measured["rows"][name] / spread(measured["seconds"][name])[0]
+    cells = [name, width, f"{rate / 1e6:.2f}", _times(measured["ratios"][name])]
+    agreement = measured["agreement"].get(name)
+    if agreement is None:
+        return [*cells, "", ""]
+    if result["contenders"][name]["same_model"]:
+        return [*cells, f"{agreement['largest_difference']:.0e}", f"{agreement['rank_correlation']:.6f}"]
+    return [*cells, "another model", f"{agreement['rank_correlation']:.2f}"]
+
+
+def _times(values: list[float]) -> str:
+    middle, low, high = spread(values)
+    return f"{middle:.2f} ({low:.2f} to {high:.2f})"
+
+
+def _row(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -318,7 +181,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     with TemporaryDirectory() as folder:
         result = measure_scoring(rows=options.rows, rounds=options.rounds, threads=options.threads, folder=Path(folder))
-    print(f"{timing_line(result)}\n\n{scoring_table(result)}")
+    print(f"{timing_line(result)}\n\n{NOTES}\n\n{scoring_table(result)}")
     if options.json:
         write_measurement(options.json, result)
 

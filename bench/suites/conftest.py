@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from netsieve.bench.scoring import WIDTHS, ScoringCase
+from netsieve.bench.scoring_case import WIDTHS, ScoringCase
 
 ROWS = 200_000
 
@@ -18,5 +18,5 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 
 @pytest.fixture(scope="session", params=WIDTHS, ids=lambda width: f"{width} features")
 def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> ScoringCase:
-    """Return a model and records to score, on one thread."""
+    """Return records to score and their models, on one thread."""
     return ScoringCase(request.param, ROWS, tmp_path_factory.mktemp("models"))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from netsieve.bench import native
-from netsieve.bench.scoring import ScoringCase
+from netsieve.bench.scoring_case import AUTOENCODER, ScoringCase
 from netsieve.engine.scoring.model_file import ModelFile
 from netsieve.kernels._native import scoring_variants
 
@@ -17,14 +17,14 @@ def case(tmp_path_factory):
 
 
 def test_contenders_score_alike(case):
-    expected = case.reference
+    expected = case.model(AUTOENCODER).reference
     for threads in (1, 2):
         for run in native.onnxruntime_runs(case, threads, batches=(1024,)).values():
             np.testing.assert_allclose(run(), expected, rtol=1e-4)
 
 
 def test_the_network_alone_scores_as_the_whole_plan(case):
-    model = ModelFile.read(case.path)
+    model = ModelFile.read(case.model(AUTOENCODER).path)
     for variant in scoring_variants():
         whole = native.native_plan(model, variant)
         network, columns = native.network_plan(model, variant)
@@ -34,10 +34,10 @@ def test_the_network_alone_scores_as_the_whole_plan(case):
 
 
 def test_operations_are_two_a_weight(case):
-    core = case.detector.core
+    core = case.model(AUTOENCODER).detector.core
     weights = sum(layer.weight.size for layer in (*core.encoder, *core.decoder))
     weights += 0 if core.latent_whitening is None else core.latent_whitening.size
-    assert native.operations_per_row(ModelFile.read(case.path)) == 2 * weights
+    assert native.operations_per_row(ModelFile.read(case.model(AUTOENCODER).path)) == 2 * weights
 
 
 def test_measures_and_writes(case, tmp_path, monkeypatch, capsys):

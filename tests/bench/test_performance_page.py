@@ -36,8 +36,15 @@ def folder(tmp_path):
     formats = {"csv": {"runs": runs, "growth": 1.3}}
     scoring = {
         "benchmark": "scoring", "machine": machine, "rows": 1000, "rounds": 2, "threads": 1,
-        "widths": {"10": {"seconds": {"netsieve, matrix": [0.1, 0.1]}, "ratios": {"netsieve, matrix": [1.0, 1.0]},
-                          "agreement": {"netsieve, matrix": {"largest_difference": 1e-6}}}},
+        "contenders": {name: {"family": family, "same_model": True} for name, family in (
+            ("netsieve, matrix", "autoencoder"), ("netsieve forest", "isolation forest"),
+            ("a forest of others", "isolation forest"), ("an absent one", "isolation forest"))},
+        "not_installed": {"an absent one": "absent", "one more, one record": "absent"},
+        "widths": {"10": {
+            "rows": {"netsieve, matrix": 1000, "netsieve forest": 1000, "a forest of others": 100},
+            "seconds": {name: [0.1, 0.1] for name in ("netsieve, matrix", "netsieve forest", "a forest of others")},
+            "ratios": {"netsieve, matrix": [1.0], "netsieve forest": [1.0], "a forest of others": [9.5, 10.5]},
+            "agreement": {"netsieve, matrix": {"largest_difference": 1e-6, "rank_correlation": 1.0}}}},
         "records": {"10": {"netsieve, one record": {"median_seconds": [40e-6, 42e-6], "p99_seconds": [9e-5, 9e-5]}}},
     }  # fmt: skip
     stages = {"benchmark": "stages", "machine": machine, "rows": 1000, "rounds": 2, "threads": 1,
@@ -87,7 +94,8 @@ def test_the_page_says_how_fast_a_job_could_be(folder):
 def test_page_shows_every_measurement(folder):
     page = performance_page(read_measurements(folder))
     for text in ("70.25x", "1.15x", "300 MB", "+30%", "41 µs", "0.90 s", "**not met**", "`benchmarks/memory.json`",
-                 "differ by at most 2e-06", "polars "):  # fmt: skip
+                 "differ by at most 2e-06", "polars ", "| a forest of others | 10 | 0.00 | 10.00 (9.50 to 10.50) |",
+                 "| an absent one | 10 | not installed |"):  # fmt: skip
         assert text in page, text
     assert not any(line.startswith("|") and line.count("|") < 3 for line in page.splitlines())
 
