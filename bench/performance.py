@@ -29,6 +29,9 @@ from netsieve.bench.startup import startup_table
 
 Measurements = dict[str, list[dict[str, Any]]]
 
+LARGE_ROWS: Final = 10_000_000
+SAME_RATE: Final = 0.95
+"""Share of the rate at :data:`LARGE_ROWS` that counts as the same at more."""
 PIPELINE_AIMS: Final = {
     1_000_000: {STUDENT: 60.0, EXPERT: 1.3},
     10_000_000: {EXPERT: 2.5, EXPERT_SCORES: 5.0},
@@ -107,6 +110,7 @@ def aims(measurements: Measurements) -> Iterator[Aim]:
             peak = result["cases"][OURS]["peak_rss_bytes"]
             met = peak < MEMORY_AIM_BYTES
             yield Aim(f"peak memory, {at}", f"{MEMORY_AIM_BYTES / 1e6:.0f} MB", f"{peak / 1e6:.0f} MB", met)
+    yield from _rate_aims(measurements.get("pipelines", []))
     for result in measurements.get("memory", []):
         for name, measured in result["formats"].items():
             sizes = " to ".join(f"{run['rows']:,}" for run in measured["runs"])
@@ -303,13 +307,27 @@ def _stages_line(result: dict[str, Any]) -> str:
     )
 
 
+def _rate_aims(pipelines: Sequence[dict[str, Any]]) -> Iterator[Aim]:
+    """Yield whether files beyond all memory are scored as fast as large ones."""
+    rates = {
+        result["rows"]: result["rows"] / median(result["cases"][OURS]["wall_seconds"])
+        for result in pipelines
+        if OURS in result["cases"]
+    }
+    if max(rates, default=0) > LARGE_ROWS and LARGE_ROWS in rates:
+        share = rates[max(rates)] / rates[LARGE_ROWS]
+        what = f"rate at {max(rates):,} rows of CSV, of that at {LARGE_ROWS:,}"
+        yield Aim(what, f"{SAME_RATE:.0%}", f"{share:.0%}", share >= SAME_RATE)
+
+
 def _floor_lines(stages: dict[str, Any], pipelines: Sequence[dict[str, Any]]) -> Iterator[str]:
     """Yield how much faster than the expert's pages a job could be of which only the network and writing took time."""
     seconds = {stage: median(stages["seconds"][stage]) / stages["rows"] for stage in (SCORE_STAGE, WRITE_STAGE)}
     floors = {EXPERT: sum(seconds.values()), EXPERT_SCORES: seconds[SCORE_STAGE]}
-    largest = max(pipelines, key=lambda result: result["rows"], default=None)
-    if largest is None or not floors.keys() <= largest["cases"].keys():
+    whole = [result for result in pipelines if floors.keys() <= result["cases"].keys()]
+    if not whole:
         return
+    largest = max(whole, key=lambda result: result["rows"])
     expert = {name: median(largest["cases"][name]["cpu_seconds"]) / largest["rows"] for name in floors}
     least, least_of_scores = (expert[name] / floors[name] for name in floors)
     yield (

@@ -1,10 +1,22 @@
 """The page is made of the measurements alone, and says which aims were missed."""
 
+from pathlib import Path
+
 import pytest
 
 from netsieve.bench.machine import describe_machine
 from netsieve.bench.measurement import read_measurements, write_measurement
-from netsieve.bench.performance import TABLE_BEGIN, TABLE_END, _floor_lines, aims, main, performance_page, with_table
+from netsieve.bench.performance import (
+    TABLE_BEGIN,
+    TABLE_END,
+    _floor_lines,
+    _rate_aims,
+    aims,
+    main,
+    performance_page,
+    readme_table,
+    with_table,
+)
 from netsieve.bench.stages import IMPORTS, STAGES
 from netsieve.bench.startup import SCORE, SCORE_BY_ONNXRUNTIME
 
@@ -160,3 +172,23 @@ def test_the_table_of_the_readme_is_put_between_its_marks(folder, tmp_path):
     assert "old" not in text
     with pytest.raises(ValueError, match="no <!-- performance"):
         with_table("no marks", "")
+
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_page_is_the_one_of_the_committed_measurements():
+    measurements = read_measurements(ROOT / "benchmarks")
+    assert (ROOT / "docs" / "performance.md").read_text() == performance_page(measurements)
+    readme = (ROOT / "README.md").read_text()
+    assert readme == with_table(readme, readme_table(measurements))
+
+
+def test_files_beyond_memory_are_judged_by_the_rate():
+    def result(rows, seconds):
+        return {"rows": rows, "cases": {"netsieve": {"wall_seconds": [seconds]}}}
+
+    (aim,) = _rate_aims([result(1_000_000, 1.0), result(100_000_000, 55.0), result(10_000_000, 5.0)])
+    assert (aim.reached, aim.met) == ("91%", False)
+    assert next(_rate_aims([result(100_000_000, 50.0), result(10_000_000, 5.0)])).met
+    assert not list(_rate_aims([result(1_000_000, 1.0), result(10_000_000, 5.0)]))
