@@ -105,6 +105,11 @@ bench-readers: install  ## the part of bench that reads files: logs, captures, a
 	"$(BIN)/python" -m netsieve.bench.event_job --megabytes $(EVENT_MEGABYTES) --rounds $(READERS_ROUNDS) --json benchmarks/event-job.json
 	"$(BIN)/python" -m netsieve.bench.neighbours --speed --rounds $(READERS_ROUNDS) --json benchmarks/neighbour-speed.json
 
+.PHONY: bench-large
+bench-large: install  ## score 100,000,000 rows (10 GB of disk, some ten minutes)
+	"$(BIN)/python" -m netsieve.bench.pipelines --rows 100000000 --rounds 1 --without student --without expert \
+	  --without "expert, scores only" --json benchmarks/pipelines-100M.json
+
 .PHONY: bench-suites
 bench-suites: install peers  ## the same parts as pytest-benchmark suites, for comparing two revisions
 	"$(BIN)/pytest" bench/suites --benchmark-enable --benchmark-only --benchmark-json build/benchmark-suites.json

@@ -72,12 +72,12 @@ whose speed drifts treats them alike: **compare ratios**, which are medians of t
 most in brackets, rather than absolute times of different tables. Peak memory is what the kernel counted for the
 whole process.
 
-`make bench` measures everything, `make bench-readers` what reads files (`READERS_SIZE` and `EVENT_MEGABYTES` say how
-large), and `make performance` writes this page. What netsieve is measured against comes with
-`pip install 'netsieve[bench,peers]'`; a peer that is not installed is named where its figures would be. nfstream is
-part of that on Linux on x86-64 alone; on other machines build it as its own documentation says. isotree comes as
-source, which takes five minutes to compile. Contenders of scoring in memory are listed in
-[bench/contenders.py](../bench/contenders.py).
+`make bench` measures everything but a file of 100 M rows, which `make bench-large` does, `make bench-readers` what
+reads files (`READERS_SIZE` and `EVENT_MEGABYTES` say how large), and `make performance` writes this page. What
+netsieve is measured against comes with `pip install 'netsieve[bench,peers]'`; a peer that is not installed is named
+where its figures would be. nfstream is part of that on Linux on x86-64 alone; on other machines build it as its own
+documentation says. isotree comes as source, which takes five minutes to compile. Contenders of scoring in memory are
+listed in [bench/contenders.py](../bench/contenders.py).
 """
 
 NO_GPU: Final = """\
