@@ -182,8 +182,8 @@ import numpy as np
 from netsieve import Scorer
 scorer = Scorer(sys.argv[1], threads=2)
 x = np.zeros((4_000_000, len(scorer.schema.feature_names)), np.float32)
-threading.Timer(0.1, _thread.interrupt_main).start()
 try:
+    threading.Timer(0.1, _thread.interrupt_main).start()
     while True:
         scorer.score_matrix(x)
 except KeyboardInterrupt:
