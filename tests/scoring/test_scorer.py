@@ -177,11 +177,12 @@ def test_an_error_on_a_worker_thread_reaches_the_caller(path, frame, monkeypatch
 
 
 INTERRUPTED = """
-import _thread, sys, threading
+import _thread, signal, sys, threading
 import numpy as np
 from netsieve import Scorer
 scorer = Scorer(sys.argv[1], threads=2)
 x = np.zeros((4_000_000, len(scorer.schema.feature_names)), np.float32)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in a shell's background ignores interrupts
 try:
     threading.Timer(0.1, _thread.interrupt_main).start()
     while True:
