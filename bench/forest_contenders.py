@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 
 from netsieve.bench.model_file_contenders import session_loop
+from netsieve.bench.plain_onnxruntime import onnxruntime_session
 from netsieve.bench.scoring_case import (
     TREE_SAMPLES,
     TREES,
     Floats,
     ScoringCase,
     ScoringModel,
-    onnxruntime_session,
 )
 
 ScoreAll = Callable[[], Floats]

@@ -11,10 +11,11 @@ from typing import Any, Final
 
 import numpy as np
 
+from netsieve.bench.plain_onnxruntime import PLAIN_BATCH, batch_scores
 from netsieve.bench.scoring_case import Floats, ScoringCase, ScoringModel
 
-BATCH: Final = 4096
-"""Rows a call of onnxruntime: the best of 256 to 65,536. OpenVINO is no faster with others."""
+BATCH: Final = PLAIN_BATCH
+"""Rows a request of OpenVINO, which is no faster with others."""
 
 ScoreAll = Callable[[], Floats]
 
@@ -43,14 +44,7 @@ def onnxruntime_loop(case: ScoringCase, model: ScoringModel) -> ScoreAll:
 
 def session_loop(session: Any, output: str, x: Floats) -> ScoreAll:
     """Return the scoring of a matrix by an onnxruntime session, some rows a call."""
-
-    def score() -> Floats:
-        scores = np.empty(len(x), dtype=np.float32)
-        for i in range(0, len(x), BATCH):
-            scores[i : i + BATCH] = session.run([output], {"x": x[i : i + BATCH]})[0].reshape(-1)
-        return scores
-
-    return score
+    return lambda: batch_scores(session, x, output)
 
 
 def openvino_queue(case: ScoringCase, model: ScoringModel) -> ScoreAll:

@@ -24,6 +24,7 @@ from netsieve.bench.agreement import score_agreement
 from netsieve.bench.interleave import interleave, ratios, spread
 from netsieve.bench.machine import describe_machine
 from netsieve.bench.measurement import timing_line, write_measurement
+from netsieve.bench.plain_onnxruntime import onnxruntime_session
 from netsieve.bench.scoring import call_seconds
 from netsieve.bench.scoring_case import AUTOENCODER, WIDTHS, ScoringCase
 from netsieve.engine.scoring.model_file import ModelFile
@@ -70,15 +71,7 @@ def onnxruntime_runs(
     case: ScoringCase, threads: int, batches: Sequence[int] = BATCHES
 ) -> dict[str, Callable[[], Floats]]:
     """Return ways to score with onnxruntime by name: sessions of one thread, shared by as many, and one of several."""
-    import onnxruntime
-
-    def session_of(count: int) -> Any:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = count
-        return onnxruntime.InferenceSession(
-            str(case.model(AUTOENCODER).path), options, providers=["CPUExecutionProvider"]
-        )
-
+    session_of = partial(onnxruntime_session, str(case.model(AUTOENCODER).path))
     runs: dict[str, Callable[[], Floats]] = {}
     for batch in batches:
         runs[f"onnxruntime, batches of {batch}"] = partial(_batched, session_of(1), case.x, batch, threads)

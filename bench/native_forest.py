@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from netsieve.bench.interleave import interleave, ratios, spread
 from netsieve.bench.machine import describe_machine
 from netsieve.bench.measurement import timing_line, write_measurement
+from netsieve.bench.plain_onnxruntime import onnxruntime_session
 from netsieve.engine.detectors.core import prepared_float32
 from netsieve.engine.detectors.sklearn_trees import isolation_trees, prepared_splits
 from netsieve.engine.detectors.tree_ensemble import TreeScore
@@ -95,11 +96,7 @@ class ForestCase:
 
     def onnxruntime(self) -> Callable[[], Floats]:
         """Return onnxruntime's scoring of the peers' rows, as they come."""
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        session = onnxruntime.InferenceSession(self.model, options, providers=["CPUExecutionProvider"])
+        session = onnxruntime_session(self.model, 1)
         batches = np.split(self.x[:PEER_ROWS], PEER_ROWS // ONNX_BATCH)
         return lambda: np.concatenate([session.run(["score"], {"x": batch})[0] for batch in batches])
 

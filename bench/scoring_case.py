@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from netsieve.bench.plain_onnxruntime import onnxruntime_session
 from netsieve.engine.detectors.autoencoder import Autoencoder
 from netsieve.engine.detectors.core import prepared_float32
 from netsieve.engine.detectors.core_detector import CoreDetector
@@ -151,15 +152,6 @@ class ScoringCase:
             provenance={},
             parity_rows=held_back,
         )
-
-
-def onnxruntime_session(model: str | bytes, threads: int) -> Any:
-    """Return a plain onnxruntime session of a model file, by path or content."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 def _autoencoder() -> Autoencoder:

@@ -8,15 +8,14 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
-PLAIN_BATCH: Final = 4096
-"""Rows a call of plain onnxruntime: the best of 256 to 65,536 for the default detector."""
+from netsieve.bench.plain_onnxruntime import PLAIN_BATCH, Floats, batch_scores, onnxruntime_session
+
 FEWEST_PASSES: Final = 2
 
 
@@ -28,19 +27,8 @@ def _netsieve(model: str, threads: int) -> tuple[Callable[[Floats], Floats], dic
 
 
 def _onnxruntime(model: str, threads: int) -> tuple[Callable[[Floats], Floats], dict[str, Any]]:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-
-    def score(x: Floats) -> Floats:
-        scores = np.empty(len(x), dtype=np.float32)
-        for i in range(0, len(x), PLAIN_BATCH):
-            scores[i : i + PLAIN_BATCH] = session.run(["score"], {"x": x[i : i + PLAIN_BATCH]})[0]
-        return scores
-
-    return score, {"backend": "onnxruntime", "batch_size": PLAIN_BATCH}
+    session = onnxruntime_session(model, threads)
+    return partial(batch_scores, session), {"backend": "onnxruntime", "batch_size": PLAIN_BATCH}
 
 
 RUNTIMES: Final = {"netsieve": _netsieve, "onnxruntime": _onnxruntime}
