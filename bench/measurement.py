@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from netsieve.bench.machine import machine_line
 
@@ -24,6 +27,15 @@ def timing_line(result: dict[str, Any]) -> str:
     if "rounds" in result:
         parts.append(f"{result['rounds']} rounds")
     return "; ".join([*parts, f"load before it began {machine['load']}"])
+
+
+def mean_and_spread(values: Sequence[float | None]) -> str:
+    """Return the mean of the values that are there, ± their standard deviation where they are several; "" of none."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return ""
+    spread = f" ± {np.std(known, ddof=1):.3f}" if len(known) > 1 else ""
+    return f"{np.mean(known):.3f}{spread}"
 
 
 def read_measurements(folder: Path) -> dict[str, list[dict[str, Any]]]:

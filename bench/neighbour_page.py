@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from netsieve.bench.machine import machine_line
+from netsieve.bench.measurement import mean_and_spread
 from netsieve.bench.neighbour_results import BEACON, BEACON_WAYS, FREQUENT, VARIANTS
 
 MEASURES: Final = (
@@ -102,7 +103,7 @@ def _measures_table(runs: dict[str, Any], names: Sequence[str]) -> Iterable[str]
         windows = ", ".join(f"{window:.0f}" for window in first["windows"]) or "none"
         rows = f"{first['train']:,}{hours} | {windows} | {first['test_normal']:,}, {first['test_attacks']:,}"
         for variant in VARIANTS:
-            cells = [_spread([run[variant][measure] for run in runs[name]]) for _, measure in MEASURES]
+            cells = [mean_and_spread([run[variant][measure] for run in runs[name]]) for _, measure in MEASURES]
             yield f"| {f'{name} | {rows}' if variant == VARIANTS[0] else ' | | | '} | {variant} | {' | '.join(cells)} |"
     yield ""
 
@@ -131,7 +132,7 @@ def _kinds_table(runs: dict[str, Any], names: Sequence[str]) -> Iterable[str]:
             continue
         for kind, first in kinds.items():
             cells = [
-                _spread([run[variant]["kinds"][kind][measure] for run in runs[name]])
+                mean_and_spread([run[variant]["kinds"][kind][measure] for run in runs[name]])
                 for measure in ("auroc", "recall_at_1e_2")
                 for variant in VARIANTS
             ]
@@ -155,7 +156,7 @@ def _beacon(repeats: Sequence[dict[str, Any]]) -> Iterable[str]:
                 continue
             found = [run["ways"][way][variant] for run in repeats]
             ranks = [", ".join(str(entry[day]["rank"]) for entry in found) for day in ("day_1", "day_2")]
-            auroc = _spread([entry["day_2"]["records_auroc"] for entry in found])
+            auroc = mean_and_spread([entry["day_2"]["records_auroc"] for entry in found])
             yield f"| {way} | {variant} | {' | '.join(ranks)} | {auroc} |"
     yield ""
     yield BEACON_WHY
@@ -167,11 +168,3 @@ def _beacon(repeats: Sequence[dict[str, Any]]) -> Iterable[str]:
         f"others here: of {regular['frequent_pairs']} pairs with at least {FREQUENT} flows a day "
         f"{regular['as_regular']} have gaps more regular still.\n"
     )
-
-
-def _spread(values: Sequence[float | None]) -> str:
-    known = [value for value in values if value is not None]
-    if not known:
-        return ""
-    spread = f" ± {np.std(known, ddof=1):.3f}" if len(known) > 1 else ""
-    return f"{np.mean(known):.3f}{spread}"

@@ -12,6 +12,7 @@ from netsieve.bench.aim_page import aim_sections, combination_section
 from netsieve.bench.datasets import BY_FILE_SETS, DEVELOPMENT_SETS, MAIN_SETS
 from netsieve.bench.detector_page import detector_sections, hybrid_sections
 from netsieve.bench.machine import machine_line
+from netsieve.bench.measurement import mean_and_spread
 from netsieve.bench.neighbour_page import neighbour_sections
 from netsieve.bench.quality import FOREST_PREPARED, FOREST_RAW, FOREST_TREES, NETSIEVE
 from netsieve.bench.sequence_page import sequence_sections
@@ -128,7 +129,7 @@ def _comparison_table(runs: dict[str, Any], names: Sequence[str]) -> Iterable[st
     yield f"| set | {' | '.join(heading for heading, _, _ in COMPARED)} |"
     yield "| --- |" + " --- |" * len(COMPARED)
     for name in names:
-        cells = [_mean_and_spread(_values(runs[name], contender, measure)) for _, measure, contender in COMPARED]
+        cells = [mean_and_spread(_values(runs[name], contender, measure)) for _, measure, contender in COMPARED]
         yield f"| {name} | {' | '.join(cells)} |"
     if len(names) > 1:
         means = [f"**{_set_mean(runs, names, contender, measure):.3f}**" for _, measure, contender in COMPARED]
@@ -238,8 +239,3 @@ def _values(repeats: Sequence[dict[str, Any]], contender: str, measure: str) -> 
 
 def _set_mean(runs: dict[str, Any], names: Sequence[str], contender: str, measure: str) -> float:
     return float(np.mean([np.mean(_values(runs[name], contender, measure)) for name in names]))
-
-
-def _mean_and_spread(values: Sequence[float]) -> str:
-    spread = f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else ""
-    return f"{np.mean(values):.3f}{spread}"
